@@ -1,0 +1,82 @@
+# Every target is a line of `make help`. Nothing runs while this file is read.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+# The CUDA libraries that an install script of onnxruntime-node would download are not needed on a CPU.
+export ONNXRUNTIME_NODE_INSTALL := skip
+
+NODE := tools/node
+VITEST := $(NODE) node_modules/vitest/vitest.mjs run
+PYTHON_DIR := .cache/python
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install everything that building and running needs
+	@tools/setup
+
+$(PYTHON_DIR)/.assay-setup: test/parts/python/requirements.txt
+	@echo "Installing the Python packages that the tests compare with (once) …"
+	@rm -rf $(PYTHON_DIR)
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(PYTHON_DIR) --requirement $<
+	@touch $@
+
+SOURCES := $(wildcard $(foreach dir,packages/*/src services/*/src cli/src,$(dir)/*.ts $(dir)/*/*.ts $(dir)/*/*/*.ts $(dir)/*/*/*/*.ts))
+
+.PHONY: build
+build: setup dist/.assay-build ## Bundle the services and the command into dist/
+
+dist/.assay-build: package-lock.json tools/build.ts $(SOURCES)
+	@$(NODE) tools/build.ts
+	@touch $@
+
+.PHONY: up
+up: build ## Start registry, training and inference in one process and train the example (ASSAY_DATA_DIR moves the data)
+	@exec $(NODE) cli/bin/assay.mjs up
+
+.PHONY: test
+test: setup build $(PYTHON_DIR)/.assay-setup ## Run all tests
+	@rm -rf test/reports && mkdir -p test/reports
+	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) $(VITEST) --reporter=default --reporter=json --outputFile.json=test/reports/vitest.json
+
+.PHONY: test-unit
+test-unit: setup ## Run the fast tests only: no servers, no children (the inner loop)
+	@$(VITEST) --project unit
+
+.PHONY: check
+check: lint types imports verify-generated ## Lint, types, import rules, generated files up to date
+
+.PHONY: lint
+lint: setup
+	@node_modules/.bin/biome check --error-on-warnings .
+
+.PHONY: types
+types: setup
+	@$(NODE) node_modules/typescript/bin/tsc --noEmit --incremental --tsBuildInfoFile .cache/types.tsbuildinfo -p .
+
+.PHONY: imports
+imports: setup
+	@$(NODE) tools/check-imports.ts
+
+.PHONY: format
+format: setup ## Format the sources and apply the linter's safe fixes
+	@node_modules/.bin/biome check --write .
+
+.PHONY: generate
+generate: setup ## Write the reference documents and OpenAPI from the sources
+	@$(NODE) tools/generate.ts
+
+.PHONY: verify-generated
+verify-generated: setup ## Fail when a generated file differs from what the sources give
+	@$(NODE) tools/generate.ts --verify
+
+.PHONY: bench
+bench: build ## Measure scoring and training beside their baselines, in one run
+	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) $(NODE) test/load/bench.ts
+
+.PHONY: clean
+clean: ## Remove what was built and installed (the data folder stays)
+	@rm -rf dist node_modules .cache test/reports

@@ -1,0 +1,150 @@
+/** The commands, their arguments and options: declared here once; help, suggestions and the reference come from it. */
+import { ASSAY_VERSION, EXIT_CODES } from '@assay/runtime';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Io } from './io.ts';
+import type { TargetOptions } from './targets.ts';
+
+/** What a command leaves for the process. */
+export interface Outcome {
+  code: number;
+}
+
+const targets = {
+  registry: () => new Option('--registry <url>', 'address of the registry (default: of the Assay that runs here)'),
+  inference: () =>
+    new Option('--inference <url>', 'address of the inference service (default: of the Assay that runs here)'),
+  training: () =>
+    new Option('--training <url>', 'address of the training service (default: of the Assay that runs here)'),
+};
+
+/** Everything under `assay`. Each command loads its own code, and what that needs, when it runs. */
+export function createProgram(io: Io, outcome: Outcome): Command {
+  const program = new Command('assay')
+    .description('Train models, keep them in a registry, and score with them in real time.')
+    .version(ASSAY_VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help of a command')
+    .showHelpAfterError('(assay help shows what there is)')
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .addHelpText('after', `\n${exitCodeHelp()}`)
+    .exitOverride();
+
+  const command = (usage: string, description: string): Command =>
+    program.command(usage).description(description).option('--json', 'print JSON, errors too');
+  const dataDir = (): Option => new Option('--data-dir <dir>', 'data folder (default: ASSAY_DATA_DIR, else ./.assay)');
+
+  command('up', 'start registry, training and inference in one process, and stay')
+    .addOption(dataDir())
+    .option('--registry-port <port>', 'port of the registry; 0 takes a free one', port)
+    .option('--inference-port <port>', 'port of the inference service; 0 takes a free one', port)
+    .option('--training-port <port>', 'port of the training service; 0 takes a free one', port)
+    .option('--no-example', 'do not train the example when the registry is empty')
+    .action(async (options) => (await import('./commands/up.ts')).up(io, options));
+
+  command(
+    'serve <models...>',
+    'serve model files without a registry: NAME=FILE.onnx, NAME=PACKAGE or a FOLDER of models',
+  )
+    .option('--http <port>', 'port to listen on; 0 takes a free one', port)
+    .option('--host <address>', 'address to listen on')
+    .addHelpText('after', SERVE_HELP)
+    .action(async (models: string[], options) => (await import('./commands/serve.ts')).serve(io, models, options));
+
+  command('score <endpoint>', 'score records at an endpoint')
+    .addOption(targets.inference())
+    .addOption(dataDir())
+    .option('--record <json>', 'one record, as a JSON object', collect, [])
+    .option('--records <file>', 'a file of records: a JSON array, or an object a line; - is standard input')
+    .option('--timeout-ms <ms>', 'how long the answer may take', positive)
+    .action(async (endpoint: string, options) => (await import('./commands/score.ts')).score(io, endpoint, options));
+
+  command('train <spec>', 'train a model as a YAML file says, and register it')
+    .addOption(targets.training())
+    .addOption(dataDir())
+    .option('--detach', 'do not wait for the end')
+    .action(async (spec: string, options) => {
+      outcome.code = await (await import('./commands/train.ts')).train(io, spec, options);
+    });
+
+  command('jobs [id]', 'list the training jobs, or show one')
+    .addOption(targets.training())
+    .addOption(dataDir())
+    .option('--logs', 'print the log of the job')
+    .option('--follow', 'with --logs: until the job has ended')
+    .option('--cancel', 'cancel the job')
+    .action(async (id: string | undefined, options) => (await import('./commands/jobs.ts')).jobs(io, id, options));
+
+  command('models [name]', 'list the models, or the versions of one')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .action(async (name: string | undefined, options) =>
+      (await import('./commands/models.ts')).models(io, name, options),
+    );
+
+  command('register <name> <path>', 'register a version from FILE.onnx, a package, or a folder with model.onnx')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .option('--alias <alias>', 'then move this alias to it')
+    .option('--description <text>', 'what the version is')
+    .action(async (name: string, path: string, options) =>
+      (await import('./commands/register.ts')).register(io, name, path, options),
+    );
+
+  command('alias <model> <alias> <version>', 'move an alias to a version')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .option('--expect <revision>', 'only if the alias still has this revision (0: is not there yet)', revision)
+    .action(async (model: string, alias: string, version: string, options) =>
+      (await import('./commands/alias.ts')).alias(io, model, alias, version, options),
+    );
+
+  const audit = command('audit', 'list the audit trail')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .option('--after <sequence>', 'entries after this one', revision)
+    .option('--limit <count>', 'at most so many', positive, 100)
+    .action(async (options) => (await import('./commands/audit.ts')).audit(io, options));
+  audit
+    .command('verify')
+    .description('check the hash chain from its first entry')
+    .action(async (_options, self: Command) => {
+      const options: TargetOptions = self.optsWithGlobals();
+      outcome.code = await (await import('./commands/audit.ts')).verify(io, options);
+    });
+
+  return program;
+}
+
+const SERVE_HELP = `
+Examples:
+  assay serve churn=churn.onnx           a plain ONNX file
+  assay serve churn=./package            a folder with model.onnx (assay.json, where there is one, is checked)
+  assay serve ./models                   a folder of NAME/VERSION/model.onnx: the highest version of each
+`;
+
+function exitCodeHelp(): string {
+  const lines = Object.values(EXIT_CODES).map(({ code, description }) => `  ${String(code).padEnd(4)} ${description}`);
+  return `Exit codes:\n${lines.join('\n')}\n`;
+}
+
+function port(text: string): number {
+  return whole(text, 0, 65_535, 'a port is a number from 0 to 65535');
+}
+
+function positive(text: string): number {
+  return whole(text, 1, Number.MAX_SAFE_INTEGER, 'expected a whole number above 0');
+}
+
+function revision(text: string): number {
+  return whole(text, 0, Number.MAX_SAFE_INTEGER, 'expected a whole number');
+}
+
+function whole(text: string, min: number, max: number, expected: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max) throw new InvalidArgumentError(expected);
+  return value;
+}
+
+function collect(text: string, before: string[]): string[] {
+  return [...before, text];
+}

@@ -1,0 +1,91 @@
+/** The training service: jobs for people, and the way back for the job itself. */
+import { randomUUID } from 'node:crypto';
+import {
+  type CreateJob,
+  Job,
+  type JobFailure,
+  type JobProgress,
+  Page,
+  type PageQuery,
+  type TrainingResult,
+} from '@assay/contracts';
+import { type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
+
+const LONG_POLL_GRACE_MS = 10_000;
+/** A log is followed as long as the job runs. */
+const FOLLOW_TIMEOUT_MS = 7 * 24 * 3_600_000;
+
+const JobPage = Page(Job, 'JobPage');
+
+export type TrainingClient = ReturnType<typeof createTrainingClient>;
+
+/** A client of the training service at `url`; a running job gives its own token as `bearerToken`. */
+export function createTrainingClient(options: ClientOptions) {
+  const transport = createTransport('training service', options);
+  const ofJob = (id: string): string => `/v1/jobs/${segment(id)}`;
+
+  return {
+    url: transport.url,
+
+    listJobs(query: PageQuery = {}, o?: CallOptions): Promise<Page<Job>> {
+      return transport.json(JobPage, { method: 'GET', path: '/v1/jobs', query, idempotent: true }, o);
+    },
+    createJob(body: CreateJob, o?: CallOptions): Promise<Job> {
+      const json = { ...body, idempotencyKey: body.idempotencyKey ?? randomUUID() };
+      return transport.json(Job, { method: 'POST', path: '/v1/jobs', json, idempotent: true }, o);
+    },
+    /** With `after`, a long poll: answers when the job's revision is higher, or after `waitMs` with the job as it is. */
+    getJob(id: string, query: { after?: number; waitMs?: number } = {}, o?: CallOptions): Promise<Job> {
+      const timeoutMs = (query.waitMs ?? 0) + LONG_POLL_GRACE_MS;
+      return transport.json(Job, { method: 'GET', path: ofJob(id), query, idempotent: true, timeoutMs }, o);
+    },
+    /** Follows the job until it has ended, or `signal` aborts; gives every state that was seen, the last one included. */
+    async *followJob(id: string, o: CallOptions = {}): AsyncGenerator<Job, Job> {
+      const { timeoutMs: _, ...rest } = o;
+      let job = await this.getJob(id, {}, rest);
+      for (;;) {
+        yield job;
+        if (hasEnded(job)) return job;
+        const after = job.revision;
+        do job = await this.getJob(id, { after, waitMs: 20_000 }, rest);
+        while (job.revision <= after);
+      }
+    },
+    cancelJob(id: string, o?: CallOptions): Promise<Job> {
+      return transport.json(Job, { method: 'POST', path: `${ofJob(id)}/cancel`, idempotent: true }, o);
+    },
+    /** The job's log as text, in pieces as they come; with `follow` until the job has ended. */
+    async logs(
+      id: string,
+      write: (text: string) => void,
+      query: { follow?: boolean } = {},
+      o?: CallOptions,
+    ): Promise<void> {
+      const call = { method: 'GET', path: `${ofJob(id)}/logs`, query, headers: { accept: 'text/plain' } } as const;
+      const timeoutMs = query.follow ? FOLLOW_TIMEOUT_MS : 60_000;
+      // Not marked idempotent: what was written already would be written again.
+      const limits = { timeoutMs, stallTimeoutMs: timeoutMs };
+      await transport.send({ ...call, ...limits, idempotent: false }, o, async ({ body }) => {
+        const decoder = new TextDecoder();
+        for await (const chunk of body) write(decoder.decode(chunk, { stream: true }));
+      });
+    },
+
+    putProgress(id: string, body: JobProgress, o?: CallOptions): Promise<void> {
+      return transport.done({ method: 'PUT', path: `${ofJob(id)}/progress`, json: body, idempotent: true }, o);
+    },
+    putResult(id: string, body: TrainingResult, o?: CallOptions): Promise<void> {
+      return transport.done({ method: 'PUT', path: `${ofJob(id)}/result`, json: body, idempotent: true }, o);
+    },
+    putFailure(id: string, body: JobFailure, o?: CallOptions): Promise<void> {
+      return transport.done({ method: 'PUT', path: `${ofJob(id)}/failure`, json: body, idempotent: true }, o);
+    },
+
+    close: (): Promise<void> => transport.close(),
+    [Symbol.asyncDispose]: (): Promise<void> => transport.close(),
+  };
+}
+
+export function hasEnded(job: Job): boolean {
+  return job.state === 'succeeded' || job.state === 'failed' || job.state === 'cancelled';
+}

@@ -1,0 +1,13 @@
+export * from './access.ts';
+export * from './batch.ts';
+export * from './errors.ts';
+export * from './events.ts';
+export * from './nearest.ts';
+export { toPlace } from './places.ts';
+export * from './predictions.ts';
+export * from './registry.ts';
+export * from './scoring.ts';
+export * from './signature.ts';
+export * from './streaming.ts';
+export * from './training.ts';
+export * from './validation.ts';

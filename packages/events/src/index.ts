@@ -1,0 +1,18 @@
+export { type DatabaseEventBusOptions, openDatabaseEventBus } from './database-bus.ts';
+export {
+  type Delivery,
+  type EventBus,
+  type EventHandler,
+  newEvent,
+  type SubscribeOptions,
+  type Subscription,
+} from './event-bus.ts';
+export type { Retention } from './event-log.ts';
+export { ignoreStale } from './ignore-stale.ts';
+export {
+  type OutboxPublisher,
+  type OutboxPublisherOptions,
+  outboxMigration,
+  startOutboxPublisher,
+  writeOutbox,
+} from './outbox.ts';

@@ -1,0 +1,308 @@
+/** The Fastify app that every service builds on. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { AssayError, explain, matches } from '@assay/contracts';
+import {
+  createLogLimiter,
+  createSampler,
+  type Logger,
+  newId,
+  parseTraceparent,
+  type Registry,
+  type TraceContext,
+} from '@assay/runtime';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyTypeProvider,
+  LogController,
+} from 'fastify';
+import type { Static, TSchema } from 'typebox';
+import type { Access, RouteAccess } from './access.ts';
+import { accessError, requireAccess } from './access-hook.ts';
+import type { Caller } from './access-snapshot.ts';
+import { addDocsPage } from './docs-page.ts';
+import { type ErrorRenderer, renderAssayError, retryAfterSeconds, toAssayError } from './errors.ts';
+import type { ReadyReport } from './health.ts';
+import { parseJson } from './json-body.ts';
+import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
+import { foreignHostError, isLoopbackName } from './loopback.ts';
+import { createHttpRecorder, type HttpRecorder } from './metrics.ts';
+import { collectOpenApi } from './openapi.ts';
+import { addOperationsRoutes } from './operations.ts';
+import { createParserErrorHandler } from './parser-errors.ts';
+import { createRequestLogFactory } from './request-log.ts';
+import { createRouteTable, type RouteTable } from './routes.ts';
+import { type AppState, stateOf, trackServer } from './state.ts';
+import { requireStrictSchemas } from './strict-schemas.ts';
+import { compileValidator, type HttpPart } from './validation.ts';
+
+export interface TypeBoxProvider extends FastifyTypeProvider {
+  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
+  serializer: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
+}
+
+export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxProvider>;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The caller's trace, if it sent a valid `traceparent`; pass `childTraceparent` of it on to what is called. */
+    readonly traceContext: TraceContext | undefined;
+    /** Who calls; null on routes that are `public` or check a credential of their `own`. */
+    caller: Caller | null;
+  }
+  interface FastifyContextConfig {
+    /** The route reads `Content-Encoding` itself; elsewhere an encoded body is refused. */
+    readsContentEncoding?: boolean;
+    /** The route takes query parameters that it does not declare; elsewhere they are refused. */
+    takesUnknownQuery?: boolean;
+    /** What a caller needs; every route of an app with `access` says it. */
+    access?: RouteAccess;
+    /** The parameter of the path that names the endpoint to be scored, for keys that are limited to some. */
+    endpointParam?: string;
+  }
+}
+
+export interface HttpAppOptions {
+  readonly service: string;
+  readonly version: string;
+  readonly log: Logger;
+  /** The service's registry: served at `/metrics`, and gets the app's own metrics. */
+  readonly registry: Registry;
+  /** What the service needs and whether it has it; see `readyReport`. */
+  readonly ready: () => Promise<ReadyReport> | ReadyReport;
+  readonly limits?: Partial<HttpLimits>;
+  /** Who may call what. Absent: no keys, every caller is `local`, and `listen` takes loopback addresses only. */
+  readonly access?: Access;
+  readonly describe: { readonly title: string; readonly description: string };
+  /** The share of requests that get a log line at level `info`; at `debug` all do. */
+  readonly requestLogRatio?: number;
+  /** Whether answers are checked against their schemas, and a mismatch is a 500: in tests, where it finds the mistake. */
+  readonly checksResponses?: boolean;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+const JSON_TYPE = 'application/json';
+const FASTIFY_JSON_TYPE = 'application/json; charset=utf-8';
+const SEVERE_LINES_PER_SECOND = 20;
+
+/**
+ * An app with health, metrics, documentation, one form of errors, and strict requests; routes are added to it. It is
+ * started by `listen` and stopped by `drainAndClose`; Fastify's own `close` cuts off what is in flight.
+ */
+export function createHttpApp(options: HttpAppOptions): App {
+  const limits: HttpLimits = { ...DEFAULT_LIMITS, ...options.limits };
+  const parserErrors = createParserErrorHandler({
+    refused: (statusCode, error) => {
+      recorder.parserError(statusCode);
+      options.log.debug({ err: error, statusCode }, 'a connection sent no valid request');
+    },
+  });
+  const app: App = Fastify({
+    loggerInstance: options.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    childLoggerFactory: createRequestLogFactory(),
+    genReqId: requestIdOf,
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    forceCloseConnections: true,
+    ...(limits.handlerTimeoutMs === undefined ? {} : { handlerTimeout: limits.handlerTimeoutMs }),
+    return503OnClosing: false, // what arrives while the app closes is answered; drainAndClose ends connections in order
+    http: {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
+      requestTimeout: limits.requestTimeoutMs,
+      requireHostHeader: false, // Node would answer by itself, without a word; addRequestHooks requires it
+      connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.headersTimeoutMs / 4)),
+    },
+    routerOptions: { maxParamLength: 512 },
+    clientErrorHandler: parserErrors.onClientError,
+    frameworkErrors: (error, request, reply) => sendUnrouted(error, request, reply as FastifyReply),
+  }).withTypeProvider<TypeBoxProvider>();
+  app.server.maxConnections = limits.maxConnections;
+  parserErrors.attach(app.server);
+  const state = trackServer(app.server, options.access);
+  const recorder = createHttpRecorder(options.registry, {
+    inFlight: () => state.inFlight,
+    connections: () => state.connections.size,
+  });
+  const renderError = createErrorResponder(state, limits);
+  const sendUnrouted = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    // No route, so no hooks: what they would do is done here.
+    const { statusCode, text, headers } = renderError(thrown, request);
+    reply.hijack();
+    const length = Buffer.byteLength(text);
+    reply.raw.writeHead(statusCode, { ...headers, 'content-length': length, 'assay-request-id': request.id });
+    reply.raw.end(text);
+    recorder.answered('unmatched', request.method, statusCode, 0);
+  };
+
+  const routes = createRouteTable();
+  app.addHook('onRoute', (route) => {
+    for (const method of [route.method].flat()) routes.add(method, route.url);
+    requireStrictSchemas(route);
+    if (options.access !== undefined) requireAccess(route);
+  });
+  collectOpenApi(app, options.describe, options.version);
+  useSchemas(app, options.checksResponses ?? process.env.NODE_ENV === 'test');
+  readJsonBodies(app, limits);
+  addRequestHooks(app, state);
+  observeAnswers(app, options, recorder);
+  answerErrors(app, renderError, routes);
+  addOperationsRoutes(app, options, state);
+  addDocsPage(app, options.describe.title);
+  return app;
+}
+
+function useSchemas(app: App, checksResponses: boolean): void {
+  app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => compileValidator(schema, httpPart as HttpPart)); // Fastify's own four parts
+  // Not Fastify's serializer: it would leave out in silence what a schema does not declare.
+  app.setSerializerCompiler<TSchema>(({ schema, method, url }) => {
+    if (!checksResponses) return (value) => JSON.stringify(value);
+    return (value) => {
+      const text = JSON.stringify(value);
+      const [mistake] = matches(schema, JSON.parse(text)) ? [] : explain(schema, JSON.parse(text), 'answer');
+      if (mistake === undefined) return text;
+      const message = `${method} ${url} answers what its schema does not say: ${mistake.place}: ${mistake.message}`;
+      throw new AssayError('INTERNAL', message);
+    };
+  });
+}
+
+function readJsonBodies(app: App, limits: HttpLimits): void {
+  app.removeContentTypeParser(['text/plain', JSON_TYPE]);
+  app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, bytes, done) => {
+    try {
+      done(null, parseJson(bytes as Buffer, { maxDepth: limits.jsonDepth })); // parseAs: 'buffer'
+    } catch (error) {
+      done(error as Error, undefined); // parseJson throws errors only
+    }
+  });
+}
+
+function addRequestHooks(app: App, state: AppState): void {
+  app.decorateRequest('traceContext', {
+    getter(this: FastifyRequest) {
+      const header = this.headers.traceparent;
+      return parseTraceparent(typeof header === 'string' ? header : undefined);
+    },
+  });
+  app.decorateRequest('caller', null);
+  app.addHook('onRequest', (request, reply, done) => {
+    const { headers } = request;
+    reply.header('assay-request-id', request.id);
+    if (headers['x-request-id'] !== undefined) reply.header('x-request-id', request.id);
+    const wrongHost = hostError(request.raw, state);
+    if (wrongHost !== undefined) {
+      reply.header('connection', 'close');
+      done(wrongHost);
+    } else done(accessError(request, state) ?? encodingError(request));
+  });
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    // Fastify adds a charset, which JSON does not have, and behind which KServe's client does not see an error's text.
+    if (reply.getHeader('content-type') === FASTIFY_JSON_TYPE) reply.header('content-type', JSON_TYPE);
+    if (state.phase === 'closing') reply.header('connection', 'close');
+    done(null, payload);
+  });
+}
+
+function observeAnswers(app: App, options: HttpAppOptions, recorder: HttpRecorder): void {
+  const logsRequest = createSampler(options.requestLogRatio ?? 0.01);
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'unmatched';
+    const { elapsedTime: elapsedMs, statusCode } = reply;
+    recorder.answered(route, request.method, statusCode, elapsedMs / 1000);
+    const level = logsRequest.take() ? 'info' : 'debug';
+    if (options.log.isLevelEnabled(level)) {
+      const traceId = request.traceContext?.traceId;
+      const { caller } = request;
+      const line = {
+        method: request.method,
+        route,
+        statusCode,
+        durationMs: Math.round(elapsedMs * 1000) / 1000,
+        ...(caller?.keyId == null ? {} : { principal: caller.principal, keyId: caller.keyId }),
+        ...(traceId === undefined ? {} : { traceId }),
+      };
+      request.log[level](line, 'answered');
+    }
+    done();
+  });
+}
+
+function answerErrors(app: App, renderError: ErrorResponder, routes: RouteTable): void {
+  const severe = createLogLimiter(SEVERE_LINES_PER_SECOND);
+  app.setErrorHandler((thrown, request, reply) => {
+    const { error, statusCode, text, headers } = renderError(thrown, request);
+    const { method, url } = request;
+    if (statusCode < 500) request.log.debug({ err: error, method, url }, 'request refused');
+    else {
+      const heldBack = severe.take();
+      const level = error.code === 'INTERNAL' ? 'error' : 'warn';
+      if (heldBack !== undefined) request.log[level]({ err: error, method, url, heldBack }, 'request failed');
+    }
+    return reply.code(statusCode).headers(headers).send(text);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const { error, allow } = routes.explainMiss(request.method, request.url);
+    if (allow !== undefined) reply.header('allow', allow);
+    throw error;
+  });
+}
+
+/** The caller's id if it sent a sane one, so that one id finds a request in every log; else a new one. */
+function requestIdOf(request: { headers: IncomingMessage['headers'] }): string {
+  const given = request.headers['assay-request-id'] ?? request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req');
+}
+
+type ErrorResponder = ReturnType<typeof createErrorResponder>;
+
+function createErrorResponder(state: AppState, limits: HttpLimits) {
+  return (thrown: unknown, request: FastifyRequest) => {
+    const error = toAssayError(thrown, {
+      bodyBytes: request.routeOptions?.bodyLimit ?? limits.bodyBytes,
+      contentType: request.headers['content-type'],
+    });
+    const path = request.url.split('?', 1)[0] ?? '';
+    const own = state.errorRenderers.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+    const render: ErrorRenderer = own?.render ?? renderAssayError;
+    const rendered = render(error, { id: request.id, method: request.method, url: request.url });
+    const retryAfter = retryAfterSeconds(error);
+    const headers = {
+      'content-type': JSON_TYPE,
+      ...(error.code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer realm="assay"' } : {}),
+      ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+      ...rendered.headers,
+    };
+    return { error, statusCode: rendered.statusCode, text: JSON.stringify(rendered.body), headers };
+  };
+}
+
+/**
+ * Errors of every route under `prefix` (and of paths there that no route takes) are written by `render`: for adapters of
+ * protocols that prescribe their own form.
+ */
+export function renderErrorsUnder(app: App, prefix: string, render: ErrorRenderer): void {
+  const { errorRenderers } = stateOf(app.server);
+  errorRenderers.push({ prefix: prefix.replace(/\/$/, ''), render });
+  errorRenderers.sort((a, b) => b.prefix.length - a.prefix.length);
+}
+
+function hostError({ headers, httpVersion }: IncomingMessage, state: AppState): AssayError | undefined {
+  if (headers.host === undefined && httpVersion === '1.1') {
+    return new AssayError('INVALID_ARGUMENT', 'the request is not valid HTTP/1.1: it has no Host header');
+  }
+  if (!state.answersLoopbackNamesOnly || isLoopbackName(headers.host)) return undefined;
+  return foreignHostError(headers.host);
+}
+
+function encodingError(request: FastifyRequest): AssayError | undefined {
+  const encoding = request.headers['content-encoding'];
+  if (encoding === undefined || encoding === 'identity' || request.routeOptions.config.readsContentEncoding === true)
+    return undefined;
+  const message = `the content encoding ${JSON.stringify(encoding)} is not read by this route; send the body as it is`;
+  return new AssayError('UNSUPPORTED_MEDIA_TYPE', message);
+}

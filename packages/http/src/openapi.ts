@@ -1,0 +1,190 @@
+/** The OpenAPI 3.1 document of an app, from the schemas of its routes. */
+
+import { AssayError, ErrorBody } from '@assay/contracts';
+import swagger from '@fastify/swagger';
+import type { RouteAccess } from './access.ts';
+import type { App } from './app.ts';
+
+export interface OpenApiDescription {
+  readonly title: string;
+  readonly description: string;
+}
+
+/** An OpenAPI 3.1 document, as JSON. */
+export type OpenApiDocument = Readonly<Record<string, unknown>>;
+
+type JsonObject = Record<string, unknown>;
+
+/**
+ * Collects the routes from now on. Every schema with an `$id` becomes a component of that name, wherever it is used.
+ *
+ * The plugin is called and not registered: registered plugins load when the app gets ready, and this one would then miss
+ * the routes that were declared before.
+ */
+export function collectOpenApi(app: App, description: OpenApiDescription, version: string): void {
+  const components = new Map<string, { source: unknown; schema: JsonObject }>();
+  const pluginOptions = {
+    openapi: {
+      openapi: '3.1.0',
+      info: { ...description, version },
+      components: { securitySchemes: SECURITY_SCHEMES },
+    },
+    convertConstToEnum: false,
+    transform: ({ schema, url, route }: { schema: unknown; url: string; route: DescribedRoute }) => ({
+      // undefined schemas are possible although the plugin's type does not say so: a route need not have one
+      schema: {
+        ...describeRoute((schema ?? {}) as JsonObject, url, [route.method].flat()[0] ?? 'GET', components),
+        ...describeAccess(route.config?.access),
+      },
+      url,
+    }),
+    transformObject: (documents: object) => {
+      const document = ('openapiObject' in documents ? documents.openapiObject : {}) as JsonObject; // never the Swagger 2 form
+      describeResponses(document.paths);
+      const tags = tagsOf(document.paths);
+      const schemas = Object.fromEntries([...components].sort(byName).map(([name, { schema }]) => [name, schema]));
+      return {
+        ...document,
+        tags: tags.map((name) => ({ name })),
+        components: { schemas, securitySchemes: SECURITY_SCHEMES },
+      };
+    },
+  };
+  // the plugin's option types describe its whole configuration space; these values are checked by the tests
+  swagger(app as never, pluginOptions as never, () => {});
+}
+
+interface DescribedRoute {
+  readonly method: string | string[];
+  readonly config?: { readonly access?: RouteAccess };
+}
+
+const SECURITY_SCHEMES = {
+  apiKey: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'An API key, `assay_ID_SECRET`, where the service needs keys. `assay keys create` makes one.',
+  },
+};
+
+/** One requirement for each scope that is enough; in OpenAPI 3.1 an HTTP scheme may name the roles that it needs. */
+function describeAccess(access: RouteAccess | undefined): JsonObject {
+  if (access === undefined || access === 'public' || access === 'own') return {};
+  return { security: [access].flat().map((scope) => ({ apiKey: [scope] })) };
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** In the order of the routes, but what operators ask comes last: it is the same everywhere. */
+function tagsOf(paths: unknown): string[] {
+  const tags = new Set<string>();
+  for (const methods of Object.values(isObject(paths) ? paths : {})) {
+    for (const operation of Object.values(isObject(methods) ? methods : {})) {
+      const own = isObject(operation) && Array.isArray(operation.tags) ? operation.tags : [];
+      for (const tag of own) tags.add(String(tag));
+    }
+  }
+  return [...tags].sort((a, b) => Number(a === OPERATIONS_TAG) - Number(b === OPERATIONS_TAG));
+}
+
+/** The tag of the routes in operations.ts. */
+export const OPERATIONS_TAG = 'operations';
+
+type Components = Map<string, { source: unknown; schema: JsonObject }>;
+
+function describeRoute(schema: JsonObject, url: string, method: string, components: Components): JsonObject {
+  const described: JsonObject = { operationId: operationId(method, url), ...schema };
+  for (const part of ['querystring', 'params', 'headers']) {
+    // parameters are listed one by one, so the object that holds them stays in place
+    if (schema[part] !== undefined) described[part] = hoist(schema[part], components, true);
+  }
+  if (schema.body !== undefined) described.body = hoist(schema.body, components);
+  const responses = (schema.response ?? {}) as JsonObject; // Fastify's own shape: schemas by status
+  // whatever a route produces, its errors are JSON
+  const error = { description: MEANINGS.default, content: { 'application/json': { schema: ErrorBody } } };
+  described.response = hoistMembers({ default: error, ...responses }, components);
+  return described;
+}
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  '200': 'Done.',
+  '201': 'Created.',
+  '202': 'Accepted; it goes on after the answer.',
+  '204': 'Done; there is nothing to say.',
+  default: 'Any error, in the one form of Assay.',
+};
+
+/** The plugin calls every response of a named schema "Default Response"; OpenAPI wants a meaning. */
+function describeResponses(paths: unknown): void {
+  for (const methods of Object.values(isObject(paths) ? paths : {})) {
+    for (const operation of Object.values(isObject(methods) ? methods : {})) {
+      const responses = isObject(operation) && isObject(operation.responses) ? operation.responses : {};
+      for (const [status, response] of Object.entries(responses)) {
+        if (!isObject(response) || response.description !== 'Default Response') continue;
+        response.description = MEANINGS[status] ?? `With status ${status}.`;
+      }
+    }
+  }
+}
+
+/** `postV1ModelsByModelVersions`: stable while the route is, for generated clients. */
+function operationId(method: string, url: string): string {
+  const words = url
+    .split(/[/.-]+/)
+    .filter((word) => word !== '')
+    .map((word) => (word.startsWith(':') ? `By${capital(word.slice(1))}` : word === '*' ? 'Path' : capital(word)));
+  return method.toLowerCase() + words.join('');
+}
+
+function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
+/** The schema with every named schema inside it replaced by a reference to its component. */
+function hoist(schema: unknown, components: Components, keepRoot = false): unknown {
+  if (Array.isArray(schema)) return schema.map((item) => hoist(item, components));
+  if (!isObject(schema)) return schema;
+  const name = schema.$id;
+  if (typeof name === 'string' && !keepRoot) {
+    const known = components.get(name);
+    if (known === undefined) {
+      const entry = { source: schema, schema: {} };
+      components.set(name, entry); // before its members, which may refer back to it
+      entry.schema = hoistMembers(schema, components);
+    } else if (known.source !== schema && JSON.stringify(known.source) !== JSON.stringify(schema)) {
+      throw new AssayError(
+        'INTERNAL',
+        `two different schemas are called ${name}; an $id is a name in the OpenAPI document`,
+      );
+    }
+    return { $ref: `#/components/schemas/${name}` };
+  }
+  return hoistMembers(schema, components);
+}
+
+function hoistMembers(schema: JsonObject, components: Components): JsonObject {
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([key]) => key !== '$id')
+      .map(([key, value]) => [key, hoist(value, components)]),
+  );
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The OpenAPI document of an app that need not listen. */
+export async function describeOpenApi(app: App): Promise<OpenApiDocument> {
+  await app.ready();
+  return JSON.parse(JSON.stringify(openApiOf(app)));
+}
+
+/** The document of an app that is ready. */
+export function openApiOf(app: App): OpenApiDocument {
+  const { swagger: document } = app as App & { swagger?: () => OpenApiDocument }; // decorated by collectOpenApi
+  if (document === undefined) throw new Error('collectOpenApi was not called for this app');
+  return document.call(app);
+}

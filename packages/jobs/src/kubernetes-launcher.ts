@@ -1,0 +1,9 @@
+/** The way to the Kubernetes launcher, whose client library is loaded when it is chosen. */
+import type { KubernetesLauncher, KubernetesLauncherOptions } from './kubernetes/launcher.ts';
+
+export type { KubernetesLauncher, KubernetesLauncherOptions } from './kubernetes/launcher.ts';
+
+export async function openKubernetesLauncher(options: KubernetesLauncherOptions): Promise<KubernetesLauncher> {
+  const { kubernetesLauncher } = await import('./kubernetes/launcher.ts');
+  return kubernetesLauncher(options);
+}

@@ -1,0 +1,144 @@
+/**
+ * The claim on one input partition: the right to write its results, and where to go on.
+ *
+ * Why it is exactly once, whatever the group protocol believes (kafkajs neither checks the group's generation in
+ * sendOffsets nor waits for the open transactions of a former owner):
+ *
+ * 1. Every result and every offset of an input partition goes through one transactional id: (group, topic, partition).
+ * 2. A claim first sends InitProducerId. It fences the former owner and settles its open transaction (KIP-98).
+ * 3. Only then it reads the committed offset C, and processes from C on.
+ *
+ * A commit under our epoch can succeed only if nobody claimed after us, so C is still right when it does.
+ */
+import { AssayError } from '@assay/contracts';
+import type { Admin, Kafka, Producer, Transaction } from 'kafkajs';
+import type { OutputRecord } from './records.ts';
+import { loadKafkajs } from './settings.ts';
+
+export interface ClaimOptions {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** A transaction that its owner leaves open for so long is aborted by the broker. */
+  readonly transactionTimeoutMs: number;
+  /** Partitions of every topic that results may go to. */
+  readonly partitionsOf: ReadonlyMap<string, number>;
+}
+
+export interface Claim {
+  readonly partition: number;
+  /** The first offset that is not committed; undefined until the claim is settled. */
+  readonly next: bigint | undefined;
+  /** Resolves when `next` is known; rejects when the claim cannot be had. */
+  readonly settled: Promise<void>;
+  /** Writes `records` and the offset after `lastOffset` in one transaction. */
+  commit(records: readonly OutputRecord[], lastOffset: bigint): Promise<void>;
+  /** Disconnects once what is under way has ended. Never aborts: the next claim settles what is open. */
+  retire(): Promise<void>;
+}
+
+/** kafkajs commits -2 itself when a position was out of range; -1 is "nothing committed". */
+const NOTHING_COMMITTED = -1n;
+
+export function claimPartition(kafka: Kafka, admin: Admin, options: ClaimOptions, isCurrent: () => boolean): Claim {
+  const { group, topic, partition } = options;
+  let producer: Producer | undefined;
+  let next: bigint | undefined;
+  let working: Promise<void> = Promise.resolve();
+
+  const settle = async (): Promise<void> => {
+    const kafkajs = await loadKafkajs();
+    producer = kafka.producer({
+      transactionalId: `${group}-${topic}-${partition}`,
+      maxInFlightRequests: 1,
+      transactionTimeout: options.transactionTimeoutMs,
+      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    });
+    await producer.connect();
+    // A claim for a partition that is lost by now would fence its rightful owner: safe, but it would end that one.
+    if (!isCurrent()) return;
+    // The first transaction sends InitProducerId; it waits while the former owner's is being settled. Empty, its abort
+    // sends nothing.
+    const transaction = await producer.transaction();
+    await transaction.abort();
+    next = await committedOffset(admin, group, topic, partition);
+  };
+
+  const write = async (records: readonly OutputRecord[], lastOffset: bigint): Promise<void> => {
+    if (producer === undefined || next === undefined) throw new Error('commit before the claim was settled');
+    const transaction = await producer.transaction();
+    await send(transaction, records, partition, options.partitionsOf);
+    const offset = lastOffset + 1n;
+    await transaction.sendOffsets({
+      consumerGroupId: group,
+      topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }],
+    });
+    await transaction.commit();
+    next = offset;
+  };
+
+  const settled = settle();
+  settled.catch(() => undefined); // whoever waits for it sees it; nobody may be waiting yet
+  return {
+    partition,
+    get next() {
+      return next;
+    },
+    settled,
+    commit(records, lastOffset) {
+      const written = write(records, lastOffset);
+      working = written.catch(() => undefined);
+      return written;
+    },
+    async retire() {
+      await Promise.allSettled([settled, working]);
+      await producer?.disconnect().catch(() => undefined); // the broker closes what cannot be closed politely
+    },
+  };
+}
+
+/** Results first: unlike sendOffsets, a send waits while the transaction before is still being completed. */
+async function send(
+  transaction: Transaction,
+  records: readonly OutputRecord[],
+  partition: number,
+  partitionsOf: ReadonlyMap<string, number>,
+): Promise<void> {
+  const byTopic = new Map<string, OutputRecord[]>();
+  for (const record of records) {
+    const list = byTopic.get(record.topic);
+    if (list === undefined) byTopic.set(record.topic, [record]);
+    else list.push(record);
+  }
+  if (byTopic.size === 0) return;
+  await transaction.sendBatch({
+    acks: -1,
+    topicMessages: [...byTopic].map(([topic, list]) => {
+      const partitions = partitionsOf.get(topic);
+      if (partitions === undefined) throw new Error(`a result for topic ${topic}, which the pipeline does not name`);
+      // An explicit partition: a send that is tried again must not choose another one.
+      return { topic, messages: list.map((record) => ({ ...toMessage(record), partition: partition % partitions })) };
+    }),
+  });
+}
+
+function toMessage({ key, value, headers }: OutputRecord) {
+  return { key, value, headers: { ...headers } };
+}
+
+/** Never with `resolveOffsets: true`, which commits. */
+async function committedOffset(admin: Admin, group: string, topic: string, partition: number): Promise<bigint> {
+  const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+  const text = found?.partitions.find((each) => each.partition === partition)?.offset;
+  const offset = text === undefined ? NOTHING_COMMITTED : BigInt(text);
+  if (offset >= 0n) return offset;
+  if (offset !== NOTHING_COMMITTED) {
+    throw new AssayError(
+      'FAILED_PRECONDITION',
+      `group ${group} has offset ${offset} for ${topic}/${partition}: its position was lost to retention; set it by hand`,
+    );
+  }
+  const low = (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition)?.low;
+  if (low === undefined) throw new AssayError('UNAVAILABLE', `topic ${topic} has no partition ${partition} any more`);
+  return BigInt(low);
+}

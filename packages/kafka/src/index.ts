@@ -1,0 +1,8 @@
+export type { ExactlyOnceObserver, ExactlyOncePipeline } from './exactly-once.ts';
+export { runExactlyOnce } from './exactly-once.ts';
+export type { Headers, InputRecord, OutputRecord, Transform } from './records.ts';
+export type { KafkaSasl, KafkaSettings, KafkaTls, RetryPace } from './settings.ts';
+export { loadKafkajs, openKafka } from './settings.ts';
+export type { PipelineState, SupervisorObserver } from './supervisor.ts';
+export { superviseExactlyOnce } from './supervisor.ts';
+export { countPartitions, ensureTopics, type NewTopic } from './topics.ts';

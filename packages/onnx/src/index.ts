@@ -1,0 +1,51 @@
+/** ONNX graphs: read, checked, described, rewritten and written. Nothing here runs them. */
+
+export type { AttributeValue } from './attributes.ts';
+export * as attribute from './attributes.ts';
+export type { Calibration } from './calibration.ts';
+export * from './element-types.ts';
+export { nextDown, nextUp } from './floating-point.ts';
+export { DEFAULT_OPSETS, GraphBuilder, type GraphOptions, type NodeOptions } from './graph-builder.ts';
+export {
+  type InputDescription,
+  inspect,
+  type ModelDescription,
+  type OperatorUse,
+  type ValueDescription,
+} from './inspect.ts';
+export type { LinearPredictor, LinearTerm } from './linear.ts';
+export {
+  type Attribute,
+  type Dimension,
+  type Graph,
+  type ModelFunction,
+  type Node,
+  type OnnxModel,
+  type Opset,
+  type TensorHeader,
+  type ValueInfo,
+  type ValueType,
+  writeModel,
+} from './model.ts';
+export {
+  type LeftInput,
+  PACKING_VERSION,
+  type PackedColumn,
+  type PackedInput,
+  type Packing,
+  packInputs,
+} from './pack-inputs.ts';
+export { type ReadLimits, readModel } from './read-model.ts';
+export { type FeatureEncoding, MISSING_STRINGS, type TabularFeature } from './tabular-features.ts';
+export { buildTabularModel, TABULAR_OUTPUTS, type TabularModel } from './tabular-model.ts';
+export { type OutputRewrite, type TensorizedOutputs, tensorizeOutputs } from './tensorize-outputs.ts';
+export {
+  boolTensor,
+  float32Tensor,
+  float64Tensor,
+  int64Tensor,
+  stringTensor,
+  type Tensor,
+  uint8Tensor,
+} from './tensors.ts';
+export type { CategorySplit, NumberSplit, TreeLeaf, TreeNode, TreePredictor } from './trees.ts';

@@ -1,0 +1,297 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { AssayError } from '@assay/contracts';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { createBatcher } from './batcher.ts';
+import type { Batcher, BatcherOptions, OutputBatch, ScoredRows, Scorer, ScorerOptions } from './interfaces.ts';
+import { load } from './testing/load.ts';
+import { lookupModel, passThroughModel } from './testing/models.ts';
+
+const open: Scorer[] = [];
+afterEach(() => {
+  for (const scorer of open.splice(0)) scorer.close();
+});
+
+const farAway = (): number => performance.now() + 60_000;
+
+/** A batcher over a graph that gives back what it gets. */
+async function identityBatcher(
+  options: ScorerOptions & BatcherOptions = {},
+): Promise<{ batcher: Batcher; runs: number[]; scorer: Scorer }> {
+  const scorer = await load(passThroughModel(['id', 'twin'], 'string'), options);
+  open.push(scorer);
+  const runs: number[] = [];
+  const batcher = createBatcher(scorer, { ...options, observe: ({ rows }) => runs.push(rows) });
+  return { batcher, runs, scorer };
+}
+
+function submit(
+  batcher: Batcher,
+  ids: readonly string[],
+  deadlineMs = farAway(),
+  signal?: AbortSignal,
+): Promise<ScoredRows> {
+  return batcher.submit((batch) => batch.appendRecords(ids.map((id) => ({ id, twin: `twin of ${id}` }))), {
+    deadlineMs,
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+function idsOf({ outputs, firstRow, rows }: ScoredRows): unknown[] {
+  return Array.from({ length: rows }, (_, i) => {
+    const record = outputs.record(firstRow + i);
+    expect(record['out 1']).toBe(`twin of ${record['out 0']}`);
+    return record['out 0'];
+  });
+}
+
+test('rows that arrive in one turn of the event loop are run as one', async () => {
+  const { batcher, runs } = await identityBatcher();
+  const scored = await Promise.all([submit(batcher, ['a']), submit(batcher, ['b', 'c']), submit(batcher, ['d'])]);
+  expect(scored.map(idsOf)).toEqual([['a'], ['b', 'c'], ['d']]);
+  expect(runs).toEqual([4]);
+  expect(scored[0]?.batchRows).toBe(4);
+});
+
+test('an idle version answers within the turn, by no timer', async () => {
+  const { batcher } = await identityBatcher();
+  let answered = false;
+  void submit(batcher, ['a']).then(() => {
+    answered = true;
+  });
+  await nextTurn();
+  await nextTurn();
+  expect(answered).toBe(true);
+});
+
+test.each(['auto', 'public'] as const)(
+  'whatever is submitted and when, each caller gets its own rows (%s call)',
+  async (call) => {
+    const { batcher, runs } = await identityBatcher({ maxBatchRows: 8, call, maxQueueRows: 100_000 });
+    let next = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.record({
+            rows: fc.integer({ min: 1, max: 30 }),
+            wait: fc.boolean(),
+            poison: fc.integer({ min: 0, max: 9 }),
+          }),
+          { maxLength: 12 },
+        ),
+        async (requests) => {
+          const waiting: { ids: string[]; poison: number; scored: Promise<unknown> }[] = [];
+          for (const { rows, wait, poison } of requests) {
+            const ids = Array.from({ length: rows }, () => `id-${next++}`);
+            const sent = poison === 0 ? [...ids.slice(1), 5 as unknown as string] : ids;
+            waiting.push({ ids, poison, scored: submit(batcher, sent).catch((error: unknown) => error) });
+            if (wait) await nextTurn();
+          }
+          for (const { ids, poison, scored } of waiting) {
+            const result = await scored;
+            if (poison === 0) expect(result).toMatchObject({ code: 'INVALID_ARGUMENT' });
+            else expect(idsOf(result as ScoredRows)).toEqual(ids);
+          }
+        },
+      ),
+      { numRuns: 100 },
+    );
+    expect(batcher.queuedRows).toBe(0);
+    expect(Math.max(...runs)).toBe(8);
+  },
+);
+
+test('a request of more rows than one run takes comes back whole, and others are served between its runs', async () => {
+  const { batcher, runs } = await identityBatcher({ maxBatchRows: 10 });
+  const ids = Array.from({ length: 95 }, (_, i) => `big-${i}`);
+  const order: string[] = [];
+  const big = submit(batcher, ids).then((scored) => {
+    order.push('big');
+    return scored;
+  });
+  const small = submit(batcher, ['small']).then((scored) => {
+    order.push('small');
+    return scored;
+  });
+  expect(idsOf(await big)).toEqual(ids);
+  expect(idsOf(await small)).toEqual(['small']);
+  expect(runs).toEqual([10, 10, 10, 10, 10, 10, 10, 10, 10, 5, 1]);
+  expect(order).toEqual(['big', 'small']);
+});
+
+describe('a request that is wrong fails alone', () => {
+  test('when the encoder refuses it', async () => {
+    const { batcher, runs } = await identityBatcher();
+    const good = submit(batcher, ['a']);
+    const bad = batcher.submit((batch) => batch.appendRecords([{ id: 'b', twin: 'c' }, { id: 3 }]), {
+      deadlineMs: farAway(),
+    });
+    const alsoGood = submit(batcher, ['d']);
+    await expect(bad).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      details: [{ place: 'records[1].id' }, { place: 'records[1].twin' }],
+    });
+    expect(idsOf(await good)).toEqual(['a']);
+    expect(idsOf(await alsoGood)).toEqual(['d']);
+    expect(runs).toEqual([2]);
+  });
+
+  test.each(['auto', 'public'] as const)('when the graph fails on it (%s call)', async (call) => {
+    const scorer = await load(lookupModel(), { call, maxBatchRows: 4 }, [{ index: 0 }, { index: 2 }]);
+    open.push(scorer);
+    const batcher = createBatcher(scorer);
+    const look = (...indices: number[]) =>
+      batcher.submit((batch) => batch.appendRecords(indices.map((index) => ({ index }))), { deadlineMs: farAway() });
+    const words = ({ outputs, firstRow, rows }: ScoredRows) =>
+      Array.from({ length: rows }, (_, i) => outputs.record(firstRow + i).word);
+    const results = await Promise.allSettled([look(0), look(99), look(1, 2, 0, 1, 2, 0), look(7, 1), look(2)]);
+    expect(
+      results.map((result) =>
+        result.status === 'fulfilled' ? words(result.value) : AssayError.from(result.reason).code,
+      ),
+    ).toEqual([
+      ['zero'],
+      'INVALID_ARGUMENT',
+      ['one', 'two', 'zero', 'one', 'two', 'zero'],
+      'INVALID_ARGUMENT',
+      ['two'],
+    ]);
+    expect(batcher.queuedRows).toBe(0);
+    expect(words(await look(1))).toEqual(['one']);
+  });
+
+  test('when its callback throws something else, or appends nothing', async () => {
+    const { batcher } = await identityBatcher();
+    const broken = batcher.submit(
+      () => {
+        throw new Error('a bug');
+      },
+      { deadlineMs: farAway() },
+    );
+    const empty = batcher.submit(() => 0, { deadlineMs: farAway() });
+    await expect(broken).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(empty).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(idsOf(await submit(batcher, ['a']))).toEqual(['a']);
+  });
+});
+
+describe('what nobody waits for is not run', () => {
+  test('expired or cancelled rows are dropped, their neighbours stay', async () => {
+    const { batcher, runs } = await identityBatcher();
+    const leaving = new AbortController();
+    const first = submit(batcher, ['a', 'b']);
+    const cancelled = submit(batcher, ['c', 'd', 'e'], farAway(), leaving.signal);
+    const soon = performance.now() + 5;
+    const late = submit(batcher, ['f'], soon);
+    const last = submit(batcher, ['g']);
+    leaving.abort();
+    while (performance.now() < soon); // the event loop is held past the deadline
+    expect(await Promise.allSettled([cancelled, late])).toMatchObject([
+      { reason: { code: 'CANCELLED' } },
+      { reason: { code: 'DEADLINE_EXCEEDED' } },
+    ]);
+    expect(idsOf(await first)).toEqual(['a', 'b']);
+    expect(idsOf(await last)).toEqual(['g']);
+    expect(runs).toEqual([3]);
+  });
+
+  test('rows that come too late are refused before they are looked at', async () => {
+    const { batcher, runs } = await identityBatcher();
+    let looked = false;
+    const append = () => {
+      looked = true;
+      return 1;
+    };
+    await expect(batcher.submit(append, { deadlineMs: performance.now() - 1 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+    await expect(batcher.submit(append, { deadlineMs: farAway(), signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
+    expect(looked).toBe(false);
+    expect(runs).toEqual([]);
+  });
+});
+
+describe('overload is refused at once', () => {
+  test('when the queue is full', async () => {
+    const { batcher } = await identityBatcher({ maxQueueRows: 10 });
+    const accepted = submit(
+      batcher,
+      Array.from({ length: 8 }, (_, i) => `a${i}`),
+    );
+    await expect(submit(batcher, ['b', 'c', 'd'])).rejects.toMatchObject({ code: 'OVERLOADED', retryable: true });
+    const fits = submit(batcher, ['e', 'f']);
+    await expect(submit(batcher, ['g'])).rejects.toMatchObject({ code: 'OVERLOADED' });
+    await expect(
+      submit(
+        batcher,
+        Array.from({ length: 11 }, () => 'h'),
+      ),
+    ).rejects.toMatchObject({ code: 'OVERLOADED' });
+    expect(idsOf(await accepted)).toHaveLength(8);
+    expect(idsOf(await fits)).toEqual(['e', 'f']);
+    await expect(
+      submit(
+        batcher,
+        Array.from({ length: 11 }, () => 'h'),
+      ),
+    ).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
+  });
+
+  test('when the measured cost of the queue ahead leaves no time, and says when to come back', async () => {
+    const { scorer } = await identityBatcher();
+    const hourUs = 3600e6;
+    const slow: Scorer = { ...scorer, measured: { oneRowUs: hourUs, fullBatchUs: hourUs } };
+    const batcher = createBatcher(slow);
+    const first = submit(batcher, ['a']);
+    const refused = await submit(batcher, ['b']).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'OVERLOADED', message: expect.stringContaining('the deadline leaves') });
+    expect((refused as AssayError).retryAfterMs).toBeGreaterThanOrEqual(hourUs / 1000);
+    // An idle version tries even so: the estimate may be wrong.
+    expect(idsOf(await first)).toEqual(['a']);
+    expect(idsOf(await submit(batcher, ['c']))).toEqual(['c']);
+  });
+});
+
+describe('closing', () => {
+  test('finishes what waits and refuses what comes', async () => {
+    const { batcher } = await identityBatcher();
+    const waiting = submit(batcher, ['a']);
+    const closed = batcher.close();
+    await expect(submit(batcher, ['b'])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await closed;
+    expect(batcher.queuedRows).toBe(0);
+    expect(idsOf(await waiting)).toEqual(['a']);
+    await batcher.close();
+  });
+
+  test('an idle batcher is drained already', async () => {
+    const { batcher } = await identityBatcher();
+    await batcher.drain();
+    await submit(batcher, ['a']);
+    await batcher.drain();
+    expect(batcher.queuedRows).toBe(0);
+  });
+
+  test('a scorer that was unloaded fails every caller', async () => {
+    const { batcher, scorer } = await identityBatcher();
+    const waiting = [submit(batcher, ['a']), submit(batcher, ['b'])];
+    scorer.close();
+    for (const result of await Promise.allSettled(waiting)) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
+    }
+    expect(batcher.queuedRows).toBe(0);
+  });
+});
+
+test('outputs may be kept after the batch is used again', async () => {
+  const { batcher } = await identityBatcher();
+  const kept: { outputs: OutputBatch; firstRow: number; id: string }[] = [];
+  for (let i = 0; i < 20; i++) {
+    const id = `kept-${i}`;
+    const { outputs, firstRow } = await submit(batcher, [id]);
+    kept.push({ outputs, firstRow, id });
+  }
+  for (const { outputs, firstRow, id } of kept) expect(outputs.record(firstRow)['out 0']).toBe(id);
+});

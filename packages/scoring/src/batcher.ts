@@ -1,0 +1,294 @@
+/**
+ * Rows of many callers, run together. What arrives in one turn of the event loop is one batch, run at the end of that turn
+ * by `setImmediate`: an idle version answers at once, a busy one gathers meanwhile. A timer would only add its delay.
+ *
+ * A batch of more rows than the scorer takes at a time is run in several turns, so that others are served between. Rows
+ * are put into the batch as they come and are matched to their callers by position.
+ */
+import { AssayError } from '@assay/contracts';
+import type {
+  Batcher,
+  BatcherOptions,
+  InputBatch,
+  OutputBatch,
+  ScoredRows,
+  Scorer,
+  SubmitOptions,
+} from './interfaces.ts';
+import { joinOutputs, type OutputRows } from './output-batch.ts';
+import { runCost } from './run-cost.ts';
+
+const DEFAULT_MAX_QUEUE_ROWS = 4096;
+/** Batches kept for the next use. */
+const MAX_SPARE_BATCHES = 4;
+
+/** One caller's rows within a group. */
+interface Ticket {
+  from: number;
+  readonly rows: number;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly submittedMs: number;
+  /** Expected wait when it was submitted, without overhead. */
+  readonly expectedMs: number;
+  readonly resolve: (scored: ScoredRows) => void;
+  readonly reject: (error: AssayError) => void;
+  /** Outputs so far, when the rows take several runs. */
+  readonly parts: OutputRows[];
+  queueMs: number;
+  inferenceMs: number;
+}
+
+/** A batch and whose rows are in it, in order. */
+interface Group {
+  readonly batch: InputBatch;
+  tickets: Ticket[];
+  /** Rows before this one are done. */
+  next: number;
+}
+
+export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Batcher {
+  const { maxQueueRows = DEFAULT_MAX_QUEUE_ROWS, observe } = options;
+  const { maxBatchRows } = scorer;
+  const cost = runCost(scorer.measured, maxBatchRows);
+  const spare: InputBatch[] = [];
+  const newGroup = (): Group => ({ batch: spare.pop() ?? scorer.newBatch(), tickets: [], next: 0 });
+  /** Full groups, before the one that is being filled. */
+  const full: Group[] = [];
+  let filling = newGroup();
+  let queuedRows = 0;
+  /** A turn is due, or its run is under way. */
+  let active = false;
+  let closed = false;
+  const idleWaiters: (() => void)[] = [];
+
+  const expectedWaitMs = (): number => (queuedRows === 0 ? 0 : cost.expectedMs(queuedRows) + cost.overheadMs);
+
+  /** Why rows are not taken now, before they are looked at. */
+  const refusal = ({ deadlineMs, signal }: SubmitOptions, nowMs: number): AssayError | undefined => {
+    if (closed) return new AssayError('UNAVAILABLE', 'the version is being unloaded; try again');
+    if (signal?.aborted === true) return cancelled();
+    if (nowMs >= deadlineMs) return expired();
+    if (queuedRows === 0) return undefined; // idle: try, or an estimate gone wrong would never be corrected
+    const waitMs = expectedWaitMs();
+    if (queuedRows >= maxQueueRows) {
+      return overloaded(`${queuedRows} rows are queued, the most that may be`, waitMs);
+    }
+    const needMs = waitMs + cost.expectedMs(1);
+    if (nowMs + needMs > deadlineMs) {
+      const leftMs = deadlineMs - nowMs;
+      return overloaded(
+        `the queue needs about ${needMs.toFixed(1)} ms, the deadline leaves ${leftMs.toFixed(1)} ms`,
+        waitMs,
+      );
+    }
+    return undefined;
+  };
+
+  const submit = (append: (batch: InputBatch) => number, submission: SubmitOptions): Promise<ScoredRows> =>
+    new Promise((resolve, reject) => {
+      const nowMs = performance.now();
+      const refused = refusal(submission, nowMs);
+      if (refused !== undefined) return reject(refused);
+      const { batch, tickets } = filling;
+      const from = batch.rows;
+      let rows = 0;
+      try {
+        append(batch);
+        rows = batch.rows - from;
+        if (rows === 0) throw new AssayError('INVALID_ARGUMENT', 'there are no records to score');
+        if (rows > maxQueueRows) {
+          throw new AssayError(
+            'PAYLOAD_TOO_LARGE',
+            `${rows} records are more than the ${maxQueueRows} that may be queued`,
+          );
+        }
+        if (queuedRows + rows > maxQueueRows) {
+          throw overloaded(`${queuedRows} rows are queued, ${rows} more do not fit`, expectedWaitMs());
+        }
+      } catch (error) {
+        batch.truncate(from);
+        return reject(AssayError.from(error));
+      }
+      queuedRows += rows;
+      const { deadlineMs, signal } = submission;
+      const expectedMs = cost.expectedMs(queuedRows);
+      tickets.push({
+        from,
+        rows,
+        deadlineMs,
+        signal,
+        submittedMs: nowMs,
+        expectedMs,
+        resolve,
+        reject,
+        parts: [],
+        queueMs: 0,
+        inferenceMs: 0,
+      });
+      if (batch.rows >= maxBatchRows) {
+        full.push(filling);
+        filling = newGroup();
+      }
+      if (!active) {
+        active = true;
+        setImmediate(turn);
+      }
+    });
+
+  const settle = (ticket: Ticket, outcome: AssayError | Omit<ScoredRows, 'rows' | 'queueMs' | 'inferenceMs'>): void => {
+    queuedRows -= ticket.rows;
+    if (outcome instanceof AssayError) ticket.reject(outcome);
+    else ticket.resolve({ ...outcome, rows: ticket.rows, queueMs: ticket.queueMs, inferenceMs: ticket.inferenceMs });
+  };
+
+  /** Takes out whose callers do not want them any more, unless their first rows are done already. */
+  const dropUnwanted = (group: Group, nowMs: number): void => {
+    let removed = 0;
+    group.tickets = group.tickets.filter((ticket) => {
+      ticket.from -= removed;
+      const unwanted =
+        ticket.signal?.aborted === true ? cancelled() : nowMs >= ticket.deadlineMs ? expired() : undefined;
+      if (unwanted === undefined || ticket.from < group.next) return true;
+      group.batch.remove(ticket.from, ticket.rows);
+      removed += ticket.rows;
+      settle(ticket, unwanted);
+      return false;
+    });
+  };
+
+  /** One run, at the end of a turn of the event loop. */
+  const turn = (): void => {
+    let group = full[0];
+    if (group === undefined) {
+      group = filling;
+      filling = newGroup();
+      full.push(group);
+    }
+    const startMs = performance.now();
+    dropUnwanted(group, startMs);
+    const from = group.next;
+    const rows = Math.min(maxBatchRows, group.batch.rows - from);
+    if (rows <= 0) {
+      next(group);
+      return;
+    }
+    let outputs: OutputBatch | Promise<OutputBatch>;
+    try {
+      outputs = scorer.run(group.batch, from, rows);
+    } catch (error) {
+      void runApart(group, from, rows, error);
+      return;
+    }
+    if (outputs instanceof Promise) {
+      const running = group;
+      outputs.then(
+        (done) => hand(running, from, rows, done, startMs),
+        (error: unknown) => runApart(running, from, rows, error),
+      );
+    } else {
+      hand(group, from, rows, outputs, startMs);
+    }
+  };
+
+  /** Gives each caller its rows. */
+  const hand = (group: Group, from: number, rows: number, outputs: OutputBatch, startMs: number): void => {
+    const nowMs = performance.now();
+    const tookMs = nowMs - startMs;
+    cost.observeRun(rows, tookMs);
+    const end = from + rows;
+    const first = group.tickets[0];
+    if (first !== undefined && first.from >= from) cost.observeOverhead(nowMs - first.submittedMs - first.expectedMs);
+    let done = 0;
+    for (const ticket of group.tickets) {
+      if (ticket.from >= end) break;
+      if (ticket.from >= from) ticket.queueMs = startMs - ticket.submittedMs;
+      ticket.inferenceMs += tookMs;
+      const ticketEnd = ticket.from + ticket.rows;
+      if (ticket.from >= from && ticketEnd <= end) {
+        settle(ticket, { outputs, firstRow: ticket.from - from, batchRows: rows });
+        done++;
+        continue;
+      }
+      const partFrom = Math.max(ticket.from, from);
+      ticket.parts.push({ outputs, from: partFrom - from, rows: Math.min(ticketEnd, end) - partFrom });
+      if (ticketEnd <= end) {
+        settle(ticket, { outputs: joinOutputs(ticket.parts), firstRow: 0, batchRows: rows });
+        done++;
+      }
+    }
+    if (done > 0) group.tickets.splice(0, done);
+    group.next = end;
+    observe?.({ rows, inferenceMs: tookMs });
+    next(group);
+  };
+
+  /** After a run that failed: each caller's rows by themselves, so that only those fail that make the graph fail. */
+  const runApart = async (group: Group, from: number, rows: number, error: unknown): Promise<void> => {
+    const end = from + rows;
+    const alone = group.tickets.length > 0 && group.tickets.every((ticket, i) => i === 0 || ticket.from >= end);
+    const affected = group.tickets.filter((ticket) => ticket.from < end);
+    group.tickets = group.tickets.filter((ticket) => ticket.from >= end);
+    for (const ticket of affected) {
+      const startMs = performance.now();
+      if (ticket.queueMs === 0) ticket.queueMs = startMs - ticket.submittedMs;
+      try {
+        if (alone || AssayError.from(error).code !== 'INVALID_ARGUMENT') throw error;
+        const outputs = await scorer.run(group.batch, ticket.from, ticket.rows);
+        ticket.inferenceMs += performance.now() - startMs;
+        settle(ticket, { outputs, firstRow: 0, batchRows: ticket.rows });
+      } catch (own) {
+        settle(ticket, AssayError.from(own));
+      }
+      group.next = ticket.from + ticket.rows;
+    }
+    group.next = Math.max(group.next, end);
+    next(group);
+  };
+
+  /** After a run: the rest of the group, the next one, or rest. */
+  const next = (group: Group): void => {
+    if (group.next >= group.batch.rows) {
+      full.shift();
+      group.batch.clear();
+      if (spare.length < MAX_SPARE_BATCHES && group.batch.capacityRows <= 2 * maxBatchRows) spare.push(group.batch);
+    }
+    if (queuedRows > 0) {
+      setImmediate(turn);
+      return;
+    }
+    active = false;
+    for (const resolve of idleWaiters.splice(0)) resolve();
+  };
+
+  const drain = (): Promise<void> => (active ? new Promise((resolve) => idleWaiters.push(resolve)) : Promise.resolve());
+
+  return {
+    submit,
+    get queuedRows() {
+      return queuedRows;
+    },
+    get expectedWaitMs() {
+      return expectedWaitMs();
+    },
+    drain,
+    close() {
+      closed = true;
+      return drain();
+    },
+  };
+}
+
+function cancelled(): AssayError {
+  return new AssayError('CANCELLED', 'the caller went away before the records were scored');
+}
+
+function expired(): AssayError {
+  return new AssayError('DEADLINE_EXCEEDED', 'the deadline passed before the records were scored');
+}
+
+function overloaded(why: string, waitMs: number): AssayError {
+  return new AssayError('OVERLOADED', `the version is overloaded: ${why}; try again later`, {
+    retryAfterMs: Math.max(1, Math.ceil(waitMs)),
+  });
+}

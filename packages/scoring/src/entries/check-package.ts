@@ -1,0 +1,47 @@
+/**
+ * The child process of load-in-child.ts: `check DIR`, or `package ONNX DIR DESCRIPTION`. Answers by one JSON document on file
+ * descriptor 3 and ends.
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { AssayError } from '@assay/contracts';
+import { openPackage } from '@assay/model-package';
+import { verifyGolden } from '../golden-records.ts';
+import type { LoadReport } from '../load-in-child.ts';
+import { packageFromOnnx } from '../package-from-onnx.ts';
+import { createScorer } from '../scorer.ts';
+
+async function check(dir: string): Promise<LoadReport> {
+  const pkg = await openPackage(dir);
+  const scorer = await createScorer(pkg);
+  const { signature, digest, executionClass, call, packed, batching, batchInvariant, measured, notes } = scorer;
+  const golden = await verifyGolden(scorer, pkg);
+  return { signature, digest, executionClass, call, packed, batching, batchInvariant, measured, notes, golden };
+}
+
+async function main([command, ...args]: readonly string[]): Promise<unknown> {
+  const [first = '', dir = '', description = ''] = args;
+  switch (command) {
+    case 'check':
+      return check(first);
+    case 'package': {
+      const written = await packageFromOnnx(readFileSync(first), {
+        dir,
+        ...(description === '' ? {} : { description }),
+      });
+      return { digest: written.digest, files: written.files };
+    }
+    default:
+      throw new AssayError('INTERNAL', `check-package knows no command ${JSON.stringify(command)}`);
+  }
+}
+
+let answer: unknown;
+try {
+  answer = { result: await main(process.argv.slice(2)) };
+} catch (thrown) {
+  const error = AssayError.from(thrown);
+  if (error.code === 'INTERNAL') console.error(error.cause ?? error);
+  answer = { error: { code: error.code, message: error.message, details: error.details } };
+}
+const bytes = Buffer.from(JSON.stringify(answer));
+for (let written = 0; written < bytes.length; ) written += writeSync(3, bytes, written);

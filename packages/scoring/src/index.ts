@@ -1,0 +1,27 @@
+export { sameBits } from './batch-invariance.ts';
+export { createBatcher } from './batcher.ts';
+export { type GoldenReport, plainRecord, verifyGolden } from './golden-records.ts';
+export type {
+  Batcher,
+  BatcherOptions,
+  Batching,
+  ExecutionClass,
+  GraphOptimization,
+  InputBatch,
+  InputTensor,
+  OutputBatch,
+  OutputData,
+  OutputTensor,
+  ScoredRows,
+  Scorer,
+  ScorerOptions,
+  SubmitOptions,
+  TensorData,
+} from './interfaces.ts';
+export { describeSignatureAsJsonSchema, type JsonSchema } from './json-schema.ts';
+export { type ChildLimits, type LoadReport, loadInChild, packageOnnxInChild } from './load-in-child.ts';
+export { type PackageFromOnnxOptions, packageFromOnnx } from './package-from-onnx.ts';
+export { createScorer } from './scorer.ts';
+export { RUNTIME_VERSION } from './session.ts';
+export { syntheticRecords } from './synthetic-records.ts';
+export { formatTimestamp, parseTimestamp } from './timestamp.ts';

@@ -1,0 +1,215 @@
+/**
+ * The words of scoring.
+ *
+ * A **scorer** is one loaded version: its ONNX session, the encoder made from its signature, and what was found out about
+ * it when it was loaded. An **input batch** holds rows already checked and packed as the graph wants them; an **output
+ * batch** what the graph gave for them. A **batcher** puts rows of many callers into one batch and gives each its own back.
+ *
+ * JSON form of values, the same at every door:
+ *
+ * | dtype     | in a record                                                        | in a tensor             |
+ * |-----------|--------------------------------------------------------------------|-------------------------|
+ * | float32   | number; rounded to the nearest float32, an error beyond its range  | float32                 |
+ * | float64   | number                                                             | float64                 |
+ * | int64     | integer number; beyond 2^53 a bigint (see `parseExactJson`)        | int64                   |
+ * | string    | string, well-formed, without U+0000                                | string                  |
+ * | bool      | true or false                                                      | bool (0 or 1)           |
+ * | timestamp | RFC 3339 with an offset, to the microsecond                        | int64, µs since 1970    |
+ *
+ * A missing value of a nullable feature is null or absent (in tensors null or NaN). Infinity is never a value. A vector is
+ * an array, nested as its shape says. A float32 output is written as the double of the same value; NaN and infinite
+ * outputs are null in JSON.
+ */
+import type { Dtype, ErrorDetail, Signature } from '@assay/contracts';
+
+/** Columns of a batch: one tensor a feature. JSON doors give plain arrays, binary ones typed arrays. */
+export interface InputTensor {
+  /** The feature's name. */
+  readonly name: string;
+  /** The feature's dtype; `int64` is taken for `timestamp` too. */
+  readonly dtype: Dtype;
+  /** `[rows]` or `[rows, 1]` for a scalar feature, `[rows, ...shape]` for a vector. */
+  readonly shape: readonly number[];
+  /** Flat, row by row. A plain array is checked element by element and may hold null for a missing value. */
+  readonly data: TensorData;
+}
+
+export type TensorData =
+  | readonly unknown[]
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array;
+
+/** Rows checked and packed for the graph. Not for two runs at a time; reuse it by `clear()`. */
+export interface InputBatch {
+  readonly rows: number;
+  /** Rows that fit without growing. */
+  readonly capacityRows: number;
+  /**
+   * Appends all records, or none.
+   * @returns how many were appended
+   * @throws AssayError INVALID_ARGUMENT; `details` names each bad place: `records[3].distance`
+   */
+  appendRecords(records: readonly unknown[]): number;
+  /** Appends one record, or says what is wrong with it, places without a prefix: `distance`. */
+  tryAppendRecord(record: unknown): ErrorDetail[] | undefined;
+  /**
+   * Appends the rows of one tensor a feature; features that are nullable may be left out.
+   * @returns how many rows were appended
+   * @throws AssayError INVALID_ARGUMENT; `details` names each bad place: `inputs[0].data[3]`
+   */
+  appendTensors(inputs: readonly InputTensor[]): number;
+  /** Forgets the rows from `rows` on. */
+  truncate(rows: number): void;
+  /** Takes out `count` rows from row `from` on; those after them move up. */
+  remove(from: number, count: number): void;
+  clear(): void;
+}
+
+/** Data of an output: `Uint8Array` holds bools as 0 and 1; `BigInt64Array` int64 and timestamps. */
+export type OutputData = Float32Array | Float64Array | BigInt64Array | Uint8Array | readonly string[];
+
+export interface OutputTensor {
+  readonly name: string;
+  readonly dtype: Dtype;
+  /** As the graph gives it, rows first: `[rows]`, `[rows, 1]` or `[rows, ...]`. */
+  readonly shape: readonly number[];
+  readonly data: OutputData;
+}
+
+/** What the graph gave for a batch. It owns its memory: it may be kept as long as wanted. */
+export interface OutputBatch {
+  readonly rows: number;
+  /** In the order of the signature. */
+  readonly outputs: readonly OutputTensor[];
+  /** The outputs of one row, ready for JSON.stringify; int64 exact by raw JSON literals. */
+  record(row: number): Record<string, unknown>;
+  /** Some rows of one output. */
+  tensor(name: string, fromRow?: number, rows?: number): OutputTensor;
+}
+
+/**
+ * All that decides the bits of an output besides the package and the record. Equal classes give equal bits for a
+ * batch-invariant model.
+ */
+export interface ExecutionClass {
+  /** `onnxruntime-node 1.30.0` */
+  readonly runtime: string;
+  readonly provider: 'cpu';
+  readonly graphOptimization: GraphOptimization;
+  readonly threads: number;
+  /** `linux-x64` */
+  readonly platform: string;
+  /** Vector extensions that the runtime may choose kernels by: `avx2`, `avx512f`, … */
+  readonly cpuFeatures: readonly string[];
+  /** The above as one short word, for logs and for comparing. */
+  readonly id: string;
+}
+
+export type GraphOptimization = 'disabled' | 'basic' | 'extended' | 'all';
+
+/**
+ * How rows are put together so that each gets the same bits as alone: any number at a time; at least `to` rows, a multiple
+ * of it, filled up with copies of the last; or one by one.
+ */
+export type Batching =
+  | { readonly mode: 'any' }
+  | { readonly mode: 'pad'; readonly to: 2 | 4 }
+  | { readonly mode: 'row' };
+
+export interface ScorerOptions {
+  /** Most rows of one run of the graph. Default 64. */
+  readonly maxBatchRows?: number;
+  /** Threads of one run. Default 1; more make some models give other bits from run to run. */
+  readonly threads?: number;
+  /** Default `all`. It changes bits, so it is part of the execution class. */
+  readonly graphOptimization?: GraphOptimization;
+  /**
+   * How the runtime is called. `auto` (default): its native function, synchronously, if that gives the same bits as the
+   * public one on the records that the version is checked with. `public`: always the documented, asynchronous way.
+   */
+  readonly call?: 'auto' | 'public';
+  /** Where packed graphs are kept, by digest. Without it they are made anew at each load. */
+  readonly cacheDir?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** One loaded version. */
+export interface Scorer {
+  readonly signature: Signature;
+  /** Digest of the package. */
+  readonly digest: string;
+  readonly executionClass: ExecutionClass;
+  /** `native`: `run` answers at once. `public`: it gives a promise. */
+  readonly call: 'native' | 'public';
+  readonly batching: Batching;
+  /** Whether a row gets the same bits in any company, batched as `batching` says. */
+  readonly batchInvariant: boolean;
+  readonly maxBatchRows: number;
+  /** Whether the graph runs with its inputs packed by type, proven equal to the original. */
+  readonly packed: boolean;
+  /** What was worth telling when it was loaded, in words. */
+  readonly notes: readonly string[];
+  /** Median cost of one run, µs. */
+  readonly measured: { readonly oneRowUs: number; readonly fullBatchUs: number };
+  newBatch(capacityRows?: number): InputBatch;
+  /**
+   * Scores rows of a batch, more than `maxBatchRows` in several runs. Await it, unless `call` is `native`; the batch may
+   * not be changed before it is done.
+   * @throws AssayError INVALID_ARGUMENT when the runtime fails on these rows: the graph refused what the signature allows
+   */
+  run(batch: InputBatch, fromRow?: number, rows?: number): OutputBatch | Promise<OutputBatch>;
+  /** Frees the session. Not while a run is under way. */
+  close(): void;
+}
+
+export interface SubmitOptions {
+  /** When an answer is worthless, by the clock of `performance.now()`. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** The rows of one caller within the batch that they were run in. */
+export interface ScoredRows {
+  readonly outputs: OutputBatch;
+  readonly firstRow: number;
+  readonly rows: number;
+  /** From submission to the run. */
+  readonly queueMs: number;
+  /** Of the run or runs that held these rows. */
+  readonly inferenceMs: number;
+  /** How many rows the (last) run had. */
+  readonly batchRows: number;
+}
+
+export interface BatcherOptions {
+  /** Rows that may wait, beyond which callers are told OVERLOADED. Default 4096. */
+  readonly maxQueueRows?: number;
+  /** Told of each run. It must not throw. */
+  readonly observe?: (run: { readonly rows: number; readonly inferenceMs: number }) => void;
+}
+
+export interface Batcher {
+  /**
+   * Queues rows and gives their outputs. `append` is called at once and puts them into the batch; what it throws is what
+   * the caller gets, and nothing of it stays.
+   * @throws AssayError (as a rejection) what `append` throws; DEADLINE_EXCEEDED and CANCELLED when dropped before the run;
+   *   OVERLOADED with `retryAfterMs` when the queue is full or the deadline cannot be met; UNAVAILABLE after `close`;
+   *   INVALID_ARGUMENT when the graph fails on these rows
+   */
+  submit(append: (batch: InputBatch) => number, options: SubmitOptions): Promise<ScoredRows>;
+  readonly queuedRows: number;
+  /** Expected time until rows submitted now are answered. */
+  readonly expectedWaitMs: number;
+  /** Resolves when nothing is queued or running; new rows are still taken. */
+  drain(): Promise<void>;
+  /** Refuses new rows, finishes those that wait. The scorer stays the caller's to close. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,39 @@
+/** What runs are expected to take, from the warm-up and from what they took since. */
+
+/** How much of the newest observation goes into a running mean. */
+const WEIGHT = 0.1;
+/** The warm-up is not trusted further than this factor, either way. */
+const MAX_SCALE = 20;
+
+export interface RunCost {
+  /** Of so many rows, in as many runs as they need. */
+  expectedMs(rows: number): number;
+  /** What callers wait besides the runs: reading, decoding and answering others in the same turns of the event loop. */
+  readonly overheadMs: number;
+  observeRun(rows: number, tookMs: number): void;
+  observeOverhead(ms: number): void;
+}
+
+export function runCost(measured: { oneRowUs: number; fullBatchUs: number }, maxBatchRows: number): RunCost {
+  const { oneRowUs, fullBatchUs } = measured;
+  const rowMs = maxBatchRows > 1 ? Math.max(0, fullBatchUs - oneRowUs) / (maxBatchRows - 1) / 1000 : oneRowUs / 1000;
+  const runMs = Math.max(0, oneRowUs / 1000 - rowMs);
+  let scale = 1;
+  let overheadMs = 0;
+  const unscaledMs = (rows: number): number => Math.ceil(rows / maxBatchRows) * runMs + rows * rowMs;
+  return {
+    expectedMs: (rows) => unscaledMs(rows) * scale,
+    get overheadMs() {
+      return overheadMs;
+    },
+    observeRun(rows, tookMs) {
+      const expected = unscaledMs(rows);
+      if (expected <= 0) return;
+      const ratio = Math.min(MAX_SCALE, Math.max(1 / MAX_SCALE, tookMs / expected));
+      scale += WEIGHT * (ratio - scale);
+    },
+    observeOverhead(ms) {
+      overheadMs += WEIGHT * (Math.max(0, ms) - overheadMs);
+    },
+  };
+}

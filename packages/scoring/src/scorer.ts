@@ -1,0 +1,245 @@
+/** Loads a version: the fastest way to run it that gives the bits of the plain way, and what is to be known about it. */
+import { AssayError, type Signature } from '@assay/contracts';
+import type { ModelPackage } from '@assay/model-package';
+import { breather, checkBatchInvariance, MIN_INVARIANCE_ROWS, sameBits } from './batch-invariance.ts';
+import { createEncoder } from './encoder.ts';
+import { executionClass } from './execution-class.ts';
+import { verifyGolden } from './golden-records.ts';
+import { PackedInputBatch } from './input-batch.ts';
+import type { Batching, GraphOptimization, InputBatch, OutputBatch, Scorer, ScorerOptions } from './interfaces.ts';
+import { layoutOf } from './layout.ts';
+import { outputLayoutOf } from './output-batch.ts';
+import { cachedPackedGraph, type PackedGraph, readServable } from './packed-graph.ts';
+import { batchOf, type LoadedGraph, runRows } from './runner.ts';
+import { type ElementType, nativeCallIsKnown, openSession } from './session.ts';
+import { syntheticRecords } from './synthetic-records.ts';
+
+const DEFAULT_MAX_BATCH_ROWS = 64;
+/** The warm-up's cost is measured over so many runs, or for so long. */
+const MEASURED_RUNS = 15;
+const MEASURED_MS = 50;
+const SYNTHETIC_SEED = 1;
+/** More of a package's own records would prove no more and take long. */
+const MAX_CHECK_RECORDS = 1000;
+/** The two ways are compared run by run as they will be used: all rows together. */
+const TOGETHER: Batching = { mode: 'any' };
+
+/**
+ * Loads a package, checks that its golden records reproduce, and gives its scorer. The graph is packed and called natively
+ * if that gives, on the golden records and on records made from the signature, the bits of the original graph called the
+ * public way; otherwise that way is taken, and `notes` says so.
+ *
+ * A graph that is not trusted is loaded by `loadInChild` first: some end the process that runs them.
+ * @throws AssayError UNPROCESSABLE_MODEL when it does not load, does not fit its signature or does not reproduce;
+ *   CANCELLED when `signal` is aborted
+ */
+export async function createScorer(pkg: ModelPackage, options: ScorerOptions = {}): Promise<Scorer> {
+  const { signature, golden } = pkg.manifest;
+  const onnx = await pkg.readOnnx();
+  const scorer = await loadScorer({ onnx, signature, digest: pkg.digest, records: golden.records }, options);
+  try {
+    await verifyGolden(scorer, pkg);
+  } catch (error) {
+    scorer.close();
+    throw error;
+  }
+  return scorer;
+}
+
+export interface ScorerSource {
+  readonly onnx: Uint8Array;
+  readonly signature: Signature;
+  readonly digest: string;
+  /** What the version is checked with; more are made from the signature. */
+  readonly records: readonly unknown[];
+}
+
+/** As `createScorer`, without golden outputs to compare with. */
+export async function loadScorer(source: ScorerSource, options: ScorerOptions = {}): Promise<Scorer> {
+  const { maxBatchRows = DEFAULT_MAX_BATCH_ROWS, threads = 1, graphOptimization = 'all', signal } = options;
+  if (!Number.isInteger(maxBatchRows) || maxBatchRows < 1 || maxBatchRows > 65_536) {
+    throw new AssayError('INVALID_ARGUMENT', `maxBatchRows is ${maxBatchRows}, expected an integer from 1 to 65536`);
+  }
+  const { model, onnx } = readServable(source.onnx);
+  const load = (call: 'native' | 'public', packed?: PackedGraph) =>
+    loadGraph(source.signature, packed?.onnx ?? onnx, { call, threads, graphOptimization }, packed);
+  const opened: LoadedGraph[] = [];
+  const keep = (graph: LoadedGraph): LoadedGraph => {
+    opened.push(graph);
+    return graph;
+  };
+  let chosen: LoadedGraph | undefined;
+  try {
+    const notes: string[] = [];
+    const reference = keep(await load('public'));
+    const invarianceRows = Math.max(MIN_INVARIANCE_ROWS, maxBatchRows);
+    const records = await checkRecords(reference, source, invarianceRows);
+    const expected = await runAll(reference, records, maxBatchRows, signal);
+    const reproducible = equal(expected, await runAll(reference, records, maxBatchRows, signal));
+    if (!reproducible) notes.push('the graph gives other bits each time it is run');
+
+    const packed = await cachedPackedGraph(model, source.digest, options.cacheDir);
+    const native = options.call !== 'public' && (await nativeCallIsKnown());
+    if (!native && options.call !== 'public')
+      notes.push('the native call of this ONNX Runtime is not known; the public one is used');
+    const ways: { call: 'native' | 'public'; packed?: PackedGraph }[] = [];
+    for (const call of native ? (['native', 'public'] as const) : (['public'] as const)) {
+      if (packed !== undefined) ways.push({ call, packed });
+      if (call === 'native') ways.push({ call });
+    }
+    let usesPacked = false;
+    for (const way of ways) {
+      const graph = keep(await load(way.call, way.packed));
+      if (!reproducible || equal(expected, await runAll(graph, records, maxBatchRows, signal))) {
+        chosen = graph;
+        usesPacked = way.packed !== undefined;
+        break;
+      }
+      notes.push(
+        `the ${way.packed ? 'packed' : 'original'} graph by the ${way.call} call gives other bits than the original by the public one`,
+      );
+    }
+    chosen ??= reference;
+    const rows = batchOf(chosen, records.slice(0, invarianceRows));
+    const invariance = await checkBatchInvariance(chosen, rows, {
+      maxBatchRows,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const plan = { batching: invariance.batching, maxBatchRows };
+    const measured = {
+      oneRowUs: await measure(chosen, rows, 1, plan),
+      fullBatchUs: await measure(chosen, rows, maxBatchRows, plan),
+    };
+    return scorerOf(chosen, {
+      signature: source.signature,
+      digest: source.digest,
+      executionClass: executionClass({ threads, graphOptimization }),
+      call: chosen.session.call,
+      ...invariance,
+      maxBatchRows,
+      packed: usesPacked,
+      notes,
+      measured,
+    });
+  } catch (error) {
+    chosen = undefined;
+    throw error;
+  } finally {
+    for (const graph of opened) if (graph !== chosen) graph.session.close();
+  }
+}
+
+function scorerOf(graph: LoadedGraph, facts: Omit<Scorer, 'newBatch' | 'run' | 'close'>): Scorer {
+  const plan = { batching: facts.batching, maxBatchRows: facts.maxBatchRows };
+  let closed = false;
+  return {
+    ...facts,
+    newBatch: (capacityRows = facts.maxBatchRows) => new PackedInputBatch(graph.encoder, capacityRows),
+    run(batch: InputBatch, fromRow = 0, rows = batch.rows - fromRow) {
+      if (closed) throw new AssayError('UNAVAILABLE', 'the version is unloaded');
+      if (!(batch instanceof PackedInputBatch) || batch.encoder !== graph.encoder) {
+        throw new AssayError('INTERNAL', 'a batch is run by the scorer that made it');
+      }
+      return runRows(graph, batch, fromRow, rows, plan);
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      graph.session.close();
+    },
+  };
+}
+
+async function loadGraph(
+  signature: Signature,
+  onnx: Uint8Array,
+  options: { call: 'native' | 'public'; threads: number; graphOptimization: GraphOptimization },
+  packed: PackedGraph | undefined,
+): Promise<LoadedGraph> {
+  const session = await openSession(onnx, options);
+  try {
+    const encoder = createEncoder(layoutOf(signature, session.inputs, packed?.columns));
+    return { session, encoder, outputs: outputLayoutOf(signature, session.outputs) };
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+}
+
+/**
+ * At least `count` records: the given ones, then such as the signature allows. Where the graph fails on those (an index out
+ * of a table, say), the given ones again and again.
+ */
+async function checkRecords(graph: LoadedGraph, source: ScorerSource, count: number): Promise<readonly unknown[]> {
+  const { signature } = source;
+  const records = source.records.slice(0, Math.max(count, MAX_CHECK_RECORDS));
+  if (records.length > 0) {
+    try {
+      await runAll(graph, records, records.length);
+    } catch (cause) {
+      const error = AssayError.from(cause);
+      throw new AssayError('UNPROCESSABLE_MODEL', `the version does not score its own records: ${error.message}`, {
+        details: error.details,
+        cause,
+      });
+    }
+  }
+  if (records.length >= count) return records;
+  const integerTypes: Record<string, ElementType> = Object.fromEntries(
+    graph.encoder.columns.map(({ feature, graphType }) => [feature.name, graphType]),
+  );
+  const made = syntheticRecords(signature, count - records.length, SYNTHETIC_SEED, integerTypes);
+  try {
+    await runAll(graph, made, made.length);
+    return [...records, ...made];
+  } catch (cause) {
+    if (records.length === 0) {
+      const error = AssayError.from(cause);
+      throw new AssayError(
+        'UNPROCESSABLE_MODEL',
+        `the graph fails on records made from its signature, and came with none of its own: ${error.message}`,
+        { cause },
+      );
+    }
+    return Array.from({ length: count }, (_, i) => records[i % records.length]);
+  }
+}
+
+/** All rows, as many at a time as a batch may have. */
+async function runAll(
+  graph: LoadedGraph,
+  records: readonly unknown[],
+  maxBatchRows: number,
+  signal?: AbortSignal,
+): Promise<OutputBatch> {
+  signal?.throwIfAborted();
+  return runRows(graph, batchOf(graph, records), 0, records.length, {
+    batching: graph.encoder.layout.oneRow ? { mode: 'row' } : TOGETHER,
+    maxBatchRows,
+  });
+}
+
+function equal(a: OutputBatch, b: OutputBatch): boolean {
+  for (let row = 0; row < a.rows; row++) if (!sameBits(a, row, b, row)) return false;
+  return true;
+}
+
+/** Median time of a run of so many rows, µs. */
+async function measure(
+  graph: LoadedGraph,
+  batch: PackedInputBatch,
+  rows: number,
+  plan: { batching: Batching; maxBatchRows: number },
+): Promise<number> {
+  const breathe = breather();
+  const timesMs: number[] = [];
+  const until = performance.now() + MEASURED_MS;
+  do {
+    await breathe();
+    const start = performance.now();
+    await runRows(graph, batch, 0, Math.min(rows, batch.rows), plan);
+    timesMs.push(performance.now() - start);
+  } while (timesMs.length < MEASURED_RUNS && performance.now() < until);
+  timesMs.sort((a, b) => a - b);
+  return (timesMs[timesMs.length >> 1] ?? 0) * 1000;
+}

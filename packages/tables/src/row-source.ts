@@ -1,0 +1,447 @@
+/**
+ * Rows of files in their order, some at a time: the same range gives the same rows, today and after a restart. A range is
+ * loaded into a table of its own, whose features are then streamed and whose results are written beside chosen columns.
+ */
+import { mkdir, open, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AssayError } from '@assay/contracts';
+import { CSV_DIALECT, readCsvHeader } from './csv.ts';
+import { DataError } from './data-error.ts';
+import { identifier, literal, reasonOf, type Sandbox } from './duckdb.ts';
+import type { SourceColumn } from './expressions.ts';
+import {
+  type BoundFeature,
+  bindFeatures,
+  DOCUMENT,
+  type FeatureRequest,
+  missingColumn,
+  rawName,
+} from './feature-sql.ts';
+import { type LoadedRows, loadedRows } from './loaded-rows.ts';
+import { openRowEngine, type RowEngine } from './row-engine.ts';
+import { type DataFile, type DataFormat, findDataFiles, formatOf } from './source-files.ts';
+import {
+  afterHeader,
+  type BrokenRow,
+  checkJsonRow,
+  frameRows,
+  MAX_ROW_BYTES,
+  type RowRules,
+  type RowRun,
+  type TextPosition,
+} from './text-rows.ts';
+
+/** Where the next row is: in which file, and where in it. Plain JSON, to be kept and come back to. */
+export interface RowPosition extends TextPosition {
+  readonly file: number;
+}
+
+export interface RowSourceOptions {
+  /** An absolute file name or glob. */
+  readonly path: string;
+  readonly format?: DataFormat;
+  /** CSV and NDJSON: SQL types for expressions, where the first rows mislead. */
+  readonly types?: Readonly<Record<string, string>>;
+  /** A folder for temporary files, and for those that are written; it is there. */
+  readonly workDir: string;
+  readonly memoryLimitBytes: number;
+  readonly signal: AbortSignal;
+}
+
+export interface RowSource {
+  readonly files: readonly DataFile[];
+  readonly format: DataFormat;
+  readonly columns: readonly SourceColumn[];
+  /** Features come as the JSON of their row, not as columns. */
+  readonly hasDocuments: boolean;
+  readonly start: RowPosition;
+  /** About how much of the input is before `position`, from 0 to 1. */
+  fractionBefore(position: RowPosition): number;
+  /**
+   * What is read of each row.
+   * @throws AssayError INVALID_ARGUMENT with each place that is wrong
+   */
+  bind(request: {
+    readonly features: readonly FeatureRequest[];
+    /** Columns to keep for `LoadedRows.write`. */
+    readonly copy: readonly string[];
+    readonly signal: AbortSignal;
+  }): Promise<void>;
+  /**
+   * Loads up to `rows` rows from `from` on, broken ones counted. Not two at a time.
+   * @throws DataError when the files cannot be read on, or changed meanwhile
+   */
+  load(from: RowPosition, rows: number, signal: AbortSignal): Promise<LoadedRows>;
+  close(): Promise<void>;
+}
+
+const VIEW_SAMPLE = 20_480;
+
+export async function openRowSource(options: RowSourceOptions): Promise<RowSource> {
+  const { path, workDir, signal } = options;
+  const files = await findDataFiles(path, signal);
+  const format = formatOf(files, options.format);
+  const spillDir = join(workDir, 'spill');
+  await mkdir(spillDir, { recursive: true });
+  const engine = await openRowEngine({
+    files: files.map((file) => file.path),
+    directories: [workDir],
+    memoryLimitBytes: options.memoryLimitBytes,
+    tempDir: spillDir,
+  });
+  try {
+    const session = await engine.connect();
+    const opened: Opened = { options, files, format, engine, session };
+    const columns = await describe(opened, signal);
+    const start = await startOf(opened, 0, columns, signal);
+    return new Source(opened, columns, start);
+  } catch (error) {
+    engine.close();
+    signal.throwIfAborted();
+    throw error instanceof AssayError ? error : new DataError(`${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+interface Opened {
+  readonly options: RowSourceOptions;
+  readonly files: readonly DataFile[];
+  readonly format: DataFormat;
+  readonly engine: RowEngine;
+  readonly session: Sandbox;
+}
+
+/** The columns of the first file; the others must have the same. */
+async function describe({ options, files, format, session }: Opened, signal: AbortSignal): Promise<SourceColumn[]> {
+  const [first] = files;
+  if (first === undefined) throw new AssayError('INTERNAL', 'there are no files');
+  const columns = await describeFile(session, format, first.path, options.types, signal);
+  for (const { path } of files.slice(1)) {
+    if (format === 'ndjson') break; // has no columns of its own
+    const others =
+      format === 'csv' ? await readCsvHeader(path) : await describeFile(session, format, path, undefined, signal);
+    const told = others.map((column) => (typeof column === 'string' ? column : `${column.name} ${column.type}`));
+    const expected = columns.map(({ name, type }) => (format === 'csv' ? name : `${name} ${type}`));
+    if (told.join('\n') !== expected.join('\n')) {
+      const message = `${path} has other columns than ${first.path}: ${told.join(', ')} instead of ${expected.join(', ')}`;
+      throw new AssayError('INVALID_ARGUMENT', `input.path: ${message}`, {
+        details: [{ place: 'input.path', message }],
+      });
+    }
+  }
+  return columns;
+}
+
+async function describeFile(
+  session: Sandbox,
+  format: DataFormat,
+  path: string,
+  types: RowSourceOptions['types'],
+  signal: AbortSignal,
+): Promise<SourceColumn[]> {
+  const told = async (reader: string): Promise<SourceColumn[]> => {
+    const rows = await session.rows(`SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ${reader})`, signal);
+    return rows.map(([name, type]) => ({ name: String(name), type: types?.[String(name)] ?? String(type) }));
+  };
+  const file = literal(path);
+  if (format === 'parquet') return told(`read_parquet(${file})`);
+  if (format === 'ndjson') {
+    return told(`read_json(${file}, format='newline_delimited', ignore_errors=true, sample_size=${VIEW_SAMPLE})`);
+  }
+  const names = await readCsvHeader(path);
+  checkHeader(path, names);
+  // Broken rows are met later, one by one; the types of the others are told without them.
+  const dialect = CSV_DIALECT.replace('ignore_errors=false', 'ignore_errors=true');
+  const sniffed = await told(`read_csv(${file}, ${dialect}, sample_size=${VIEW_SAMPLE})`).catch(() => []);
+  const typeOf = new Map(sniffed.map(({ name, type }) => [name, type]));
+  return names.map((name) => ({ name, type: types?.[name] ?? typeOf.get(name) ?? 'VARCHAR' }));
+}
+
+function checkHeader(path: string, names: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const [i, name] of names.entries()) {
+    const problem =
+      name.trim() === ''
+        ? `column ${i + 1} has no name`
+        : seen.has(name.toLowerCase())
+          ? `column "${name}" is there twice`
+          : undefined;
+    if (problem !== undefined)
+      throw new DataError(`${path}:1: ${problem}`, { details: [{ place: `${path}:1`, message: problem }] });
+    seen.add(name.toLowerCase());
+  }
+}
+
+async function startOf(
+  { files, format }: Pick<Opened, 'files' | 'format'>,
+  file: number,
+  columns: readonly SourceColumn[],
+  signal: AbortSignal,
+): Promise<RowPosition> {
+  const path = files[file]?.path;
+  if (format !== 'csv' || path === undefined) return { file, offsetBytes: 0, line: 1, rows: 0 };
+  return { file, ...(await afterHeader(path, columns.length, signal)) };
+}
+
+/** Some rows of one file: what SQL reads them from, and which they are. */
+interface Segment {
+  readonly file: number;
+  readonly sql: string;
+  readonly rows: number;
+  readonly runs: readonly RowRun[];
+  readonly broken: readonly BrokenRow[];
+}
+
+class Source implements RowSource {
+  readonly files: readonly DataFile[];
+  readonly format: DataFormat;
+  readonly columns: readonly SourceColumn[];
+  readonly start: RowPosition;
+  readonly hasDocuments: boolean;
+  readonly #opened: Opened;
+  readonly #rowCounts = new Map<number, number>();
+  #features: readonly BoundFeature[] = [];
+  #copies: readonly string[] = [];
+  #needsTypes = false;
+  #loads = 0;
+
+  constructor(opened: Opened, columns: readonly SourceColumn[], start: RowPosition) {
+    this.#opened = opened;
+    this.files = opened.files;
+    this.format = opened.format;
+    this.hasDocuments = opened.format === 'ndjson';
+    this.columns = columns;
+    this.start = start;
+  }
+
+  fractionBefore({ file, offsetBytes, rows }: RowPosition): number {
+    let all = 0;
+    let before = 0;
+    for (const [i, { sizeBytes }] of this.files.entries()) {
+      all += sizeBytes;
+      if (i < file) before += sizeBytes;
+      const count = this.#rowCounts.get(i);
+      if (i === file) before += this.format === 'parquet' ? (count ? (rows / count) * sizeBytes : 0) : offsetBytes;
+    }
+    return before / all;
+  }
+
+  async bind({ features, copy, signal }: Parameters<RowSource['bind']>[0]): Promise<void> {
+    const { session } = this.#opened;
+    const { columns, format } = this;
+    this.#needsTypes = features.some(({ expression }) => expression !== undefined);
+    const [first] = this.files;
+    const body =
+      format === 'parquet'
+        ? `SELECT * FROM read_parquet(${literal(first?.path ?? '')})`
+        : `SELECT ${columns.map(({ name, type }) => `CAST(NULL AS ${type}) AS ${identifier(name)}`).join(', ') || 'NULL AS nothing'}`;
+    await this.#viewOf(body, signal);
+    this.#features = await bindFeatures(session, { format, columns }, features, signal);
+    this.#copies = copy.map((name, i) => {
+      const index = columns.findIndex((column) => column.name === name);
+      if (index === -1) throw missingColumn(`output.columns[${i}]`, name, columns);
+      return format === 'parquet' ? identifier(name) : rawName(index);
+    });
+  }
+
+  async #viewOf(body: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#opened.session.run(`CREATE OR REPLACE VIEW source AS ${body}`, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new AssayError('INVALID_ARGUMENT', `input.types: ${reasonOf(error)}`, { cause: error });
+    }
+  }
+
+  async load(from: RowPosition, rows: number, signal: AbortSignal): Promise<LoadedRows> {
+    const { engine, session, options } = this.#opened;
+    const table = `rows_${this.#loads++}`;
+    const segments: Segment[] = [];
+    let position = from;
+    let taken = 0;
+    let isThere = false;
+    const slices: string[] = [];
+    try {
+      while (taken < rows && position.file < this.files.length) {
+        const { segment, next, ended } = await this.#segment(
+          position,
+          rows - taken,
+          `${table}_${segments.length}`,
+          signal,
+        );
+        if (this.format !== 'parquet') slices.push(this.#slicePath(`${table}_${segments.length}`));
+        taken += next.rows - position.rows;
+        segments.push(segment);
+        if (segment.rows > 0 || !isThere) {
+          await this.#insert(table, segment, isThere, signal);
+          isThere = true;
+        }
+        position = ended ? await startOf(this.#opened, position.file + 1, this.columns, signal) : next;
+        await this.#requireUnchanged(segment.file);
+      }
+    } finally {
+      for (const slice of slices) await rm(slice, { force: true });
+    }
+    return loadedRows({
+      engine,
+      session,
+      table,
+      features: this.#features,
+      hasDocuments: this.hasDocuments,
+      copies: this.#copies.length,
+      segments,
+      rowsIn: taken,
+      next: position.file < this.files.length ? position : undefined,
+      workDir: options.workDir,
+    });
+  }
+
+  #slicePath(name: string): string {
+    return join(this.#opened.options.workDir, `${name}.slice`);
+  }
+
+  async #segment(
+    position: RowPosition,
+    rows: number,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<{ segment: Segment; next: RowPosition; ended: boolean }> {
+    const { file } = position;
+    const path = this.files[file]?.path ?? '';
+    if (this.format === 'parquet') {
+      const all = await this.#parquetRows(file, signal);
+      const to = Math.min(all, position.rows + rows);
+      const sql = `read_parquet(${literal(path)}, file_row_number=true) WHERE file_row_number >= ${position.rows} AND file_row_number < ${to}`;
+      const count = to - position.rows;
+      const runs = count === 0 ? [] : [{ row: position.rows + 1, rows: count }];
+      return {
+        segment: { file, sql, rows: count, runs, broken: [] },
+        next: { ...position, rows: to },
+        ended: to === all,
+      };
+    }
+    const slice = this.#slicePath(name);
+    const rules: RowRules =
+      this.format === 'csv'
+        ? { format: 'csv', columns: this.columns.length }
+        : { format: 'ndjson', check: checkJsonRow };
+    const handle = await open(slice, 'w');
+    const framed = await frameRows({
+      path,
+      from: position,
+      maxRows: rows,
+      rules,
+      write: (bytes) => handle.writeFile(bytes),
+      signal,
+    }).finally(() => handle.close());
+    const { rows: count, runs, broken, next, ended } = framed;
+    return { segment: { file, sql: this.#textSql(slice), rows: count, runs, broken }, next: { file, ...next }, ended };
+  }
+
+  /** The rows of a slice: each text column under its raw name, and typed under its own where SQL of the user reads it. */
+  #textSql(slice: string): string {
+    const { columns, format } = this;
+    const shared = `header=false, auto_detect=false, comment='', new_line='\\n', strict_mode=true, max_line_size=${2 * MAX_ROW_BYTES}`;
+    const typed = (index: number, from: string): string[] => {
+      const column = columns[index];
+      if (column === undefined || !this.#needsTypes) return [];
+      return [`TRY_CAST(${from} AS ${column.type}) AS ${identifier(column.name)}`];
+    };
+    if (format === 'csv') {
+      const texts = columns.map((_, i) => `'${rawName(i)}': 'VARCHAR'`).join(', ');
+      const selection = ['*', ...columns.flatMap((_, i) => typed(i, rawName(i)))].join(', ');
+      return `(SELECT ${selection} FROM read_csv(${literal(slice)}, delim=',', quote='"', escape='"', null_padding=false, columns={${texts}}, ${shared}))`;
+    }
+    const document = `read_csv(${literal(slice)}, delim='\x01', quote='', escape='', columns={'${DOCUMENT}': 'VARCHAR'}, ${shared})`;
+    const isNeeded = this.#needsTypes || this.#copies.length > 0;
+    const values = isNeeded
+      ? columns.flatMap(({ name }, i) => {
+          const pointer = literal(`/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+          return [`${DOCUMENT}->>${pointer} AS ${rawName(i)}`, ...typed(i, `(${DOCUMENT}->${pointer})`)];
+        })
+      : [];
+    return `(SELECT ${[DOCUMENT, ...values].join(', ')} FROM ${document})`;
+  }
+
+  /** Into the table: first as it stands; where SQL fails on a value, again with each row judged by itself. */
+  async #insert(table: string, segment: Segment, isThere: boolean, signal: AbortSignal): Promise<void> {
+    const { session } = this.#opened;
+    const begin = isThere ? `INSERT INTO ${table}` : `CREATE TABLE ${table} AS`;
+    try {
+      await session.run(`${begin} ${this.#selection(segment.sql)}`, signal);
+    } catch (strict) {
+      signal.throwIfAborted();
+      try {
+        await session.run(`${begin} ${this.#carefulSelection(segment.sql)}`, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        const path = this.files[segment.file]?.path;
+        throw new DataError(`${path}: ${reasonOf(error)}`, { cause: new AggregateError([strict, error]) });
+      }
+    }
+  }
+
+  #selection(source: string): string {
+    const misfits = this.#features.map(({ misfit }) => misfit ?? 'NULL');
+    const isSuspect = this.#features.flatMap(({ misfit }) => (misfit === undefined ? [] : [`${misfit} IS NOT NULL`]));
+    const problem = isSuspect.length === 0 ? 'NULL::VARCHAR' : problemSql(isSuspect, misfits);
+    const values = this.#features.map(({ sql, type }, i) => `CAST(${sql} AS ${type}) AS f${i}`);
+    return `SELECT ${[...values, `${problem} AS problem`, ...this.#carried()].join(', ')} FROM ${source}`;
+  }
+
+  #carefulSelection(source: string): string {
+    const tried = this.#features.map(({ sql }, i) => `TRY({'v': ${sql}}) AS t${i}`);
+    const told = this.#features.map(({ misfit, raw }, i) => {
+      const failed = raw === undefined ? `'sits SQL fails on this row'` : `'r' || ${raw}`;
+      return `coalesce(${misfit ?? 'NULL::VARCHAR'}, CASE WHEN TRY({'v': ${this.#features[i]?.sql}}) IS NULL THEN ${failed} END) AS m${i}`;
+    });
+    const inner = `SELECT ${[...tried, ...told, ...this.#carried((sql) => `TRY(${sql})`)].join(', ')} FROM ${source}`;
+    const values = this.#features.map(({ type }, i) => `CAST(t${i}.v AS ${type}) AS f${i}`);
+    const marks = this.#features.map((_, i) => `m${i}`);
+    const problem =
+      marks.length === 0
+        ? 'NULL::VARCHAR'
+        : problemSql(
+            marks.map((m) => `${m} IS NOT NULL`),
+            marks,
+          );
+    const carried = [...(this.hasDocuments ? ['document'] : []), ...this.#copies.map((_, i) => `x${i}`)];
+    return `SELECT ${[...values, `${problem} AS problem`, ...carried].join(', ')} FROM (${inner})`;
+  }
+
+  #carried(wrap: (sql: string) => string = (sql) => sql): string[] {
+    return [
+      ...(this.hasDocuments ? [`${DOCUMENT} AS document`] : []),
+      ...this.#copies.map((sql, i) => `${wrap(sql)} AS x${i}`),
+    ];
+  }
+
+  async #parquetRows(file: number, signal: AbortSignal): Promise<number> {
+    const known = this.#rowCounts.get(file);
+    if (known !== undefined) return known;
+    const path = literal(this.files[file]?.path ?? '');
+    const rows = await this.#opened.session.rows(`SELECT num_rows FROM parquet_file_metadata(${path})`, signal);
+    const count = Number(rows[0]?.[0]);
+    this.#rowCounts.set(file, count);
+    return count;
+  }
+
+  async #requireUnchanged(index: number): Promise<void> {
+    const file = this.files[index];
+    if (file === undefined) return;
+    const now = await stat(file.path).catch(() => undefined);
+    if (now?.size !== file.sizeBytes || now.mtimeMs !== file.modifiedMs) {
+      throw new DataError(
+        `${file.path} changed while it was being read; its digest would not be that of what was read`,
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#opened.engine.close();
+    await rm(join(this.#opened.options.workDir, 'spill'), { recursive: true, force: true });
+  }
+}
+
+function problemSql(isSuspect: readonly string[], misfits: readonly string[]): string {
+  return `CASE WHEN ${isSuspect.join(' OR ')} THEN to_json([${misfits.join(', ')}])::VARCHAR END`;
+}

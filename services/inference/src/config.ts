@@ -1,0 +1,105 @@
+/** The settings of the inference service. */
+import { type ConfigOf, defineConfig, logLevelSetting, setting } from '@assay/runtime';
+import Type from 'typebox';
+
+const ms = (minimum: number) => Type.Integer({ minimum, maximum: 3_600_000 });
+const count = (maximum: number) => Type.Integer({ minimum: 1, maximum });
+
+export const inferenceConfig = defineConfig('inference', {
+  host: setting(Type.String({ minLength: 1 }), {
+    default: '127.0.0.1',
+    description: 'The address to listen on. Without API keys only loopback addresses are taken.',
+  }),
+  port: setting(Type.Integer({ minimum: 0, maximum: 65_535 }), {
+    default: 8102,
+    description: 'The port to listen on; 0 takes a free one.',
+  }),
+  registryUrl: setting(Type.String({ pattern: '^https?://' }), {
+    default: 'http://127.0.0.1:8101',
+    env: 'ASSAY_REGISTRY_URL',
+    description: 'The registry that routing and packages come from.',
+  }),
+  cacheDir: setting(Type.String({ minLength: 1 }), {
+    default: './.assay/inference',
+    description:
+      'Where the last routing snapshot and the packages are kept, so that the service starts and serves when the registry is away. One folder a replica.',
+  }),
+  cacheMaxBytes: setting(Type.Integer({ minimum: 0 }), {
+    default: 20 * 1024 ** 3,
+    unit: 'bytes',
+    description:
+      'When the packages on disk are over it, those used longest ago are removed; never one that an endpoint uses.',
+  }),
+  pollIntervalMs: setting(ms(100), {
+    default: 5000,
+    unit: 'ms',
+    description: 'The registry is asked again at least so often, whether it has announced a change or not.',
+  }),
+  routingStaleAfterMs: setting(ms(1000), {
+    default: 60_000,
+    unit: 'ms',
+    description: 'When the registry has not answered for so long, readiness says so (and the service keeps serving).',
+  }),
+  retryFirstMs: setting(ms(1), {
+    default: 250,
+    unit: 'ms',
+    description:
+      'The pause after a first failure to reach the registry or to load a version; it doubles with each more.',
+  }),
+  retryMaxMs: setting(ms(1), { default: 30_000, unit: 'ms', description: 'The longest such pause.' }),
+  maxConcurrentLoads: setting(count(64), {
+    default: 2,
+    description: 'How many versions are fetched and loaded at a time.',
+  }),
+  loadTimeoutMs: setting(ms(1000), {
+    default: 600_000,
+    unit: 'ms',
+    description: 'A version that is not fetched, loaded and tested within it has failed, and is tried again later.',
+  }),
+  maxBatchRows: setting(count(65_536), {
+    default: 64,
+    unit: 'rows',
+    description: 'Most rows of one run of a model; more are run in several.',
+  }),
+  threads: setting(count(256), {
+    default: 1,
+    description: 'Threads of one run. With more than one, some models give other bits from run to run.',
+  }),
+  maxQueueRows: setting(count(10_000_000), {
+    default: 4096,
+    unit: 'rows',
+    description: 'Rows that may wait for one version; beyond it requests are answered OVERLOADED with Retry-After.',
+  }),
+  maxRecords: setting(count(1_000_000), {
+    default: 4096,
+    unit: 'rows',
+    description: 'Most records of one request. It cannot be answered when it is over maxQueueRows.',
+  }),
+  bodyLimitBytes: setting(Type.Integer({ minimum: 1024, maximum: 1024 ** 3 }), {
+    default: 16 * 1024 ** 2,
+    unit: 'bytes',
+    description: 'Largest body of one request.',
+  }),
+  maxTimeoutMs: setting(ms(1), {
+    default: 60_000,
+    unit: 'ms',
+    description: 'No request waits longer, whatever Assay-Timeout-Ms or its endpoint says.',
+  }),
+  drainDelayMs: setting(Type.Integer({ minimum: 0, maximum: 600_000 }), {
+    default: 0,
+    unit: 'ms',
+    description: 'How long it keeps accepting after it has said that it is not ready; on Kubernetes a few seconds.',
+  }),
+  closeTimeoutMs: setting(ms(1), {
+    default: 10_000,
+    unit: 'ms',
+    description: 'How long open requests have to end when it stops.',
+  }),
+  logSampleRatio: setting(Type.Number({ minimum: 0, maximum: 1 }), {
+    default: 0.01,
+    description: 'The share of scoring requests that are logged.',
+  }),
+  logLevel: logLevelSetting,
+});
+
+export type InferenceConfig = ConfigOf<typeof inferenceConfig>;

@@ -1,0 +1,126 @@
+/**
+ * The middle of the way of a prediction: endpoint → variant → version → rows. It knows no transport; the doors translate
+ * into it and out of it, and hold no rules.
+ */
+import { AssayError, type RoutedVersion, type Signature } from '@assay/contracts';
+import type { ScoredRows } from '@assay/scoring';
+import type { Convergence } from './convergence.ts';
+import type { LiveSet } from './live-set.ts';
+import {
+  chooseVariant,
+  findEndpoint,
+  pinnedVariant,
+  type ServedEndpoint,
+  type ServedVariant,
+} from './routing-table.ts';
+import type { AppendRows, ServingObserver } from './version.ts';
+
+export interface ScoreOptions {
+  /** Sends equal keys to the same variant, on every replica. Without one the variant is drawn by the weights. */
+  readonly key?: string | undefined;
+  /** Version number or version id: that variant and no other. */
+  readonly version?: string | undefined;
+  /** When the request arrived, on the clock of `performance.now()`. */
+  readonly receivedAtMs: number;
+  /** How long the caller waits, counted from its arrival; default: the endpoint's. */
+  readonly timeoutMs?: number | undefined;
+  /** Aborted when the caller has gone. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads a request's rows as the signature of the version that will answer says. */
+export type ReadRows = (signature: Signature) => AppendRows;
+
+/** The rows of one request, and whose answer they are. */
+export interface Scored {
+  readonly endpoint: ServedEndpoint;
+  readonly variant: ServedVariant;
+  readonly rows: ScoredRows;
+}
+
+export interface DataplaneOptions {
+  readonly convergence: Convergence;
+  readonly live: LiveSet;
+  readonly observer: Pick<ServingObserver, 'refused'>;
+  /** No request waits longer, whatever it asks for. */
+  readonly maxTimeoutMs: number;
+}
+
+export class Dataplane {
+  readonly #options: DataplaneOptions;
+
+  constructor(options: DataplaneOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The endpoint as it answers now; its contract says how to read a request.
+   * @throws NOT_FOUND; UNAVAILABLE while its first version is being loaded
+   */
+  endpoint(name: string): ServedEndpoint {
+    const { convergence } = this.#options;
+    try {
+      return findEndpoint(convergence.table, name);
+    } catch (error) {
+      if (!convergence.isWanted(name)) throw error;
+      const problem = convergence.status().find(({ wanted }) => wanted.name === name)?.problem;
+      throw new AssayError(
+        'UNAVAILABLE',
+        `endpoint "${name}" serves no version yet: ${problem ?? 'its first version is being loaded'}`,
+        { retryAfterMs: 1000 },
+      );
+    }
+  }
+
+  /** Every endpoint that answers now. */
+  endpoints(): Iterable<ServedEndpoint> {
+    return this.#options.convergence.table.values();
+  }
+
+  /**
+   * Scores one request. All or nothing.
+   * @param read turns the request into rows, once it is known which signature it must satisfy
+   * @throws NOT_FOUND, INVALID_ARGUMENT with each bad place, OVERLOADED with a time to come back, DEADLINE_EXCEEDED,
+   *   CANCELLED, UNAVAILABLE when the chosen version could not be loaded
+   */
+  async score(name: string, read: ReadRows, options: ScoreOptions): Promise<Scored> {
+    let endpoint: ServedEndpoint | undefined;
+    let variant: ServedVariant | undefined;
+    try {
+      endpoint = this.endpoint(name);
+      variant =
+        options.version === undefined ? chooseVariant(endpoint, options.key) : pinnedVariant(endpoint, options.version);
+      const rows = await this.#run(endpoint, variant, read, options);
+      return { endpoint, variant, rows };
+    } catch (thrown) {
+      const error = AssayError.from(thrown);
+      if (variant === undefined) this.#options.observer.refused(endpoint?.endpoint.name, error.code);
+      else variant.recorder.failed(error.code);
+      throw error;
+    }
+  }
+
+  async #run(endpoint: ServedEndpoint, variant: ServedVariant, read: ReadRows, options: ScoreOptions) {
+    const { live, version, recorder } = variant;
+    if (live === undefined) throw notLoaded(endpoint, version);
+    const append = read(live.loaded.signature);
+    const { receivedAtMs, timeoutMs = endpoint.endpoint.defaultTimeoutMs, signal } = options;
+    const deadlineMs = receivedAtMs + Math.min(timeoutMs, this.#options.maxTimeoutMs);
+    this.#options.live.acquire(live);
+    try {
+      const rows = await live.loaded.score(append, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
+      recorder.scored(rows.rows, rows.batchRows, rows.queueMs, rows.inferenceMs, performance.now() - receivedAtMs);
+      return rows;
+    } finally {
+      this.#options.live.release(live);
+    }
+  }
+}
+
+function notLoaded(served: ServedEndpoint, version: RoutedVersion): AssayError {
+  return new AssayError(
+    'UNAVAILABLE',
+    `version ${version.version} of "${version.modelName}", which endpoint "${served.endpoint.name}" chose, is not loaded`,
+    { retryAfterMs: 1000 },
+  );
+}

@@ -1,0 +1,88 @@
+/**
+ * The words of serving, and what the domain needs from the world around it.
+ *
+ * - *wanted*: what the newest routing snapshot asks for.
+ * - *applied*: what answers requests now. An endpoint moves from its applied revision to the wanted one only when every
+ *   version that the wanted one sends traffic to is loaded; until then the applied one keeps answering.
+ * - *live*: a version that is in memory, has passed its self-test and can score.
+ */
+import type { ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
+import type { InputBatch, ScoredRows } from '@assay/scoring';
+
+/**
+ * Puts a request's rows into the batch that is being gathered and gives their number. All or nothing: it throws
+ * INVALID_ARGUMENT with every bad place and leaves the batch as it was.
+ */
+export type AppendRows = (batch: InputBatch) => number;
+
+export interface RunOptions {
+  /** On the clock of `performance.now()`. */
+  readonly deadlineMs: number;
+  /** Aborted when the caller has gone: rows that have not run are dropped. */
+  readonly signal?: AbortSignal;
+}
+
+/** A version in memory. Whoever made it closes it. */
+export interface LoadedVersion {
+  readonly signature: Signature;
+  /**
+   * By output, its dimensions after the rows as the graph gives them: `[1]` or none for a scalar, which the signature does
+   * not tell apart and a client of tensors sees.
+   */
+  readonly outputTails: ReadonlyMap<string, readonly number[]>;
+  /** The scorer's facts for operators, as JSON. */
+  readonly details: Readonly<Record<string, unknown>>;
+  score(append: AppendRows, options: RunOptions): Promise<ScoredRows>;
+  readonly queuedRows: number;
+  /** Waits for the rows that it has, then gives its memory back. Never rejects. */
+  close(): Promise<void>;
+}
+
+/**
+ * Fetches, checks the digests of, loads and self-tests a version; it must not take traffic before.
+ * @throws UNPROCESSABLE_MODEL when the package is wrong, UNAVAILABLE when it cannot be had now
+ */
+export type LoadVersion = (version: RoutedVersion, signal: AbortSignal) => Promise<LoadedVersion>;
+
+/**
+ * Where the routing snapshot comes from. Gives the newest one at once when its revision is not `after`; else when it has
+ * moved, or after a few seconds all the same, so that a lost event heals.
+ * @param after the revision that the caller holds; undefined when it holds none
+ */
+export interface RoutingSource {
+  next(after: number | undefined, signal: AbortSignal): Promise<RoutingSnapshot>;
+}
+
+/** The folder that holds a version's package. It stays while the version is in use. */
+export interface PackageSource {
+  fetch(version: RoutedVersion, signal: AbortSignal): Promise<string>;
+  /** Forgets a package that turned out to be damaged, so that the next fetch gets it anew. */
+  discard?(digest: string): Promise<void>;
+  /** Told whenever what is in use changes; what is not may be removed. */
+  retain?(digests: ReadonlySet<string>): void;
+}
+
+/** Measures of one endpoint and version, bound once so that a request pays no look-up. */
+export interface ScoreRecorder {
+  /** All times in milliseconds. */
+  scored(rows: number, batchRows: number, queueMs: number, inferenceMs: number, totalMs: number): void;
+  failed(code: ErrorCode): void;
+}
+
+/** What the domain tells about itself. */
+export interface ServingObserver {
+  recorder(endpoint: string, version: RoutedVersion): ScoreRecorder;
+  /** A request that no version answered: the endpoint is unknown, or the body was not readable. */
+  refused(endpoint: string | undefined, code: ErrorCode): void;
+  versionLoaded(version: RoutedVersion, loadMs: number, liveVersions: number): void;
+  versionFailed(version: RoutedVersion, error: Error, attempt: number, retryInMs: number): void;
+  versionUnloaded(version: RoutedVersion, liveVersions: number): void;
+  endpointApplied(endpoint: string, revision: number, complete: boolean): void;
+  /** The wanted revision of an endpoint cannot be applied; undefined when the problem is over. */
+  endpointHeldBack(endpoint: string, reason: string | undefined): void;
+  snapshotReceived(revision: number): void;
+  /** The registry could not be asked. */
+  routingUnreachable(error: Error, attempt: number, retryInMs: number): void;
+  /** The registry answered with a lower revision than the one that is held. */
+  routingWentBack(held: number, received: number, accepted: boolean): void;
+}

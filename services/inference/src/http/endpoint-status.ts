@@ -1,0 +1,28 @@
+/** How an endpoint stands, for people and programs that look after it. */
+import type { EndpointStatus as DomainStatus } from '../domain/convergence.ts';
+import type { EndpointDetails, EndpointStatus } from './schemas.ts';
+
+export function describeEndpoint({ wanted, applied, problem }: DomainStatus): EndpointStatus {
+  const shown = applied?.endpoint ?? wanted;
+  return {
+    id: shown.id,
+    name: shown.name,
+    revision: applied?.endpoint.revision ?? null,
+    wantedRevision: wanted.revision,
+    defaultTimeoutMs: shown.defaultTimeoutMs,
+    variants: (applied?.variants ?? []).map(({ version, weight, live }) => ({
+      versionId: version.id,
+      model: version.modelName,
+      version: version.version,
+      digest: version.digest,
+      weight,
+      live: live !== undefined,
+      ...(live === undefined ? {} : { scorer: { ...live.loaded.details } }),
+    })),
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+export function describeEndpointFully(status: DomainStatus): EndpointDetails {
+  return { ...describeEndpoint(status), contract: (status.applied?.endpoint ?? status.wanted).contract };
+}

@@ -1,0 +1,117 @@
+/** Named records: `POST /v1/endpoints/{name}/score`, and what describes an endpoint. */
+import { AssayError, Name, ScoreRequest, ScoreResponse } from '@assay/contracts';
+import { type App, acceptRawJson } from '@assay/http';
+import { describeSignatureAsJsonSchema } from '@assay/scoring';
+import Type from 'typebox';
+import type { Convergence, EndpointStatus as DomainStatus } from '../domain/convergence.ts';
+import type { Dataplane } from '../domain/dataplane.ts';
+import { readCaller } from './caller.ts';
+import { describeEndpoint, describeEndpointFully } from './endpoint-status.ts';
+import { readJson } from './read-json.ts';
+import { EndpointDetails, EndpointStatusList } from './schemas.ts';
+import { readScoreRequest, writeScoreResponse } from './score-body.ts';
+import { bodyBytes } from './scoring-body.ts';
+
+export interface ScoringRoutesOptions {
+  readonly dataplane: Dataplane;
+  readonly convergence: Convergence;
+  readonly maxRecords: number;
+  readonly bodyLimitBytes: number;
+}
+
+const params = Type.Object({ name: Name }, { additionalProperties: false });
+const tags = ['scoring'];
+
+export function addNamedRoutes(app: App, options: ScoringRoutesOptions): void {
+  addScoreRoute(app, options);
+  const { convergence } = options;
+
+  app.get(
+    '/v1/endpoints',
+    { schema: { tags, summary: 'The endpoints and how they stand', response: { 200: EndpointStatusList } } },
+    () => ({
+      routingRevision: convergence.wanted?.revision ?? null,
+      items: convergence.status().map(describeEndpoint),
+    }),
+  );
+
+  app.get(
+    '/v1/endpoints/:name',
+    { schema: { tags, summary: 'One endpoint, with its contract', params, response: { 200: EndpointDetails } } },
+    (request) => describeEndpointFully(findStatus(options, request.params.name)),
+  );
+
+  app.get(
+    '/v1/endpoints/:name/signature',
+    {
+      schema: {
+        tags,
+        summary: 'The JSON Schema of a request to this endpoint',
+        params,
+        response: {
+          200: Type.Object(
+            {},
+            {
+              additionalProperties: true,
+              description: 'A JSON Schema (2020-12) of the request; `$defs` has one record and its outputs.',
+            },
+          ),
+        },
+      },
+    },
+    (request) => {
+      const status = findStatus(options, request.params.name);
+      const {
+        request: schema,
+        record,
+        outputs,
+      } = describeSignatureAsJsonSchema((status.applied?.endpoint ?? status.wanted).contract);
+      return { ...schema, $defs: { record, outputs } };
+    },
+  );
+}
+
+function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes }: ScoringRoutesOptions): void {
+  void app.register(async (plugin) => {
+    const scope: App = plugin;
+    acceptRawJson(scope);
+    scope.post(
+      '/v1/endpoints/:name/score',
+      {
+        bodyLimit: bodyLimitBytes,
+        // The schemas are the documentation: the encoder made from the signature checks and packs in one pass.
+        validatorCompiler: () => (value) => ({ value }),
+        schema: {
+          tags,
+          summary: 'Score named records, all or none',
+          description:
+            'Headers: `Assay-Timeout-Ms` is how long the caller waits; `Assay-Routing-Key` sends equal keys to the same variant.',
+          params,
+          body: ScoreRequest,
+          response: { 200: ScoreResponse },
+        },
+      },
+      async (request, reply) => {
+        const receivedAtMs = performance.now();
+        const body = bodyBytes(request);
+        const scored = await dataplane.score(
+          request.params.name,
+          (signature) => {
+            const records = readScoreRequest(readJson(body, signature), maxRecords);
+            return (batch) => batch.appendRecords(records);
+          },
+          readCaller(request.raw, receivedAtMs),
+        );
+        reply.header('content-type', 'application/json');
+        return reply.send(writeScoreResponse(scored) as never); // sent as it is: it already is the ScoreResponse as text
+      },
+    );
+  });
+}
+
+function findStatus({ dataplane, convergence }: ScoringRoutesOptions, name: string): DomainStatus {
+  const status = convergence.status().find(({ wanted }) => wanted.name === name);
+  if (status !== undefined) return status;
+  dataplane.endpoint(name);
+  throw new AssayError('NOT_FOUND', `there is no endpoint "${name}"`);
+}

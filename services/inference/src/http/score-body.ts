@@ -1,0 +1,67 @@
+/** Named records in, predictions out. */
+import { AssayError, type ErrorDetail, nearest } from '@assay/contracts';
+import { newId } from '@assay/runtime';
+import type { Scored } from '../domain/dataplane.ts';
+
+/**
+ * The records of a body; what is in them is the encoder's to check.
+ * @throws INVALID_ARGUMENT; PAYLOAD_TOO_LARGE for more than `maxRecords`
+ */
+export function readScoreRequest(body: unknown, maxRecords: number): readonly unknown[] {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw wrong({ place: 'body', message: 'must be an object', expected: '{"records": [{…}]}' });
+  }
+  for (const key in body) {
+    if (key !== 'records') {
+      const hint = nearest(key.slice(0, 64), ['records']) === undefined ? '' : '; did you mean "records"?';
+      throw wrong({
+        place: 'body',
+        message: `unknown key ${JSON.stringify(key.slice(0, 64))}${hint}`,
+        expected: 'records',
+      });
+    }
+  }
+  const { records } = body as { records?: unknown }; // an object; a missing key is undefined
+  if (!Array.isArray(records)) throw wrong({ place: 'records', message: 'must be a list of records' });
+  if (records.length === 0) throw wrong({ place: 'records', message: 'is empty; one record at least is expected' });
+  if (records.length > maxRecords) {
+    throw new AssayError(
+      'PAYLOAD_TOO_LARGE',
+      `records: ${records.length} are too many; one request may have ${maxRecords}`,
+    );
+  }
+  return records;
+}
+
+function wrong(detail: ErrorDetail): AssayError {
+  const expected = detail.expected === undefined ? '' : `; expected ${detail.expected}`;
+  return new AssayError('INVALID_ARGUMENT', `${detail.place}: ${detail.message}${expected}`, { details: [detail] });
+}
+
+const heads = new WeakMap<Scored['variant'], string>();
+
+/** What is the same in every answer of a variant, made once. */
+function headOf({ endpoint, variant }: Scored): string {
+  let head = heads.get(variant);
+  if (head === undefined) {
+    const { modelName, version, id, digest } = variant.version;
+    const fields = { model: modelName, version, versionId: id, digest, routingRevision: endpoint.endpoint.revision };
+    head = `${JSON.stringify(fields).slice(0, -1)},"predictions":[`;
+    heads.set(variant, head);
+  }
+  return head;
+}
+
+/**
+ * The response as text. A prediction's id is the request's own, time-ordered and unique, and the number of its record.
+ */
+export function writeScoreResponse(scored: Scored): string {
+  const { outputs, firstRow, rows } = scored.rows;
+  const requestId = newId('prd');
+  let text = headOf(scored);
+  for (let row = 0; row < rows; row++) {
+    if (row > 0) text += ',';
+    text += `{"id":"${requestId}-${row}","outputs":${JSON.stringify(outputs.record(firstRow + row))}}`;
+  }
+  return `${text}]}`;
+}

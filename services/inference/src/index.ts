@@ -1,0 +1,32 @@
+/**
+ * The inference service: REST over one dataplane.
+ *
+ * It follows the registry's routing snapshot, keeps the versions that it names in memory, and scores. What it has learnt is
+ * on disk, so that it starts and serves when the registry is away.
+ */
+import { describeOpenApi, type OpenApiDocument } from '@assay/http';
+import { type ConfigRow, describeConfig, describeMetrics, type MetricRow } from '@assay/runtime';
+import { inferenceConfig } from './config.ts';
+import { inferenceMetrics } from './metrics.ts';
+import { describeApp } from './service.ts';
+
+export { type InferenceConfig, inferenceConfig } from './config.ts';
+export { createStaticModels, type StaticModel } from './routing/static-source.ts';
+export { createService, type InferenceDependencies, type ModelSource } from './service.ts';
+
+export interface InferenceDescription {
+  readonly name: 'inference';
+  readonly config: ConfigRow[];
+  readonly metrics: MetricRow[];
+  openapi(): Promise<OpenApiDocument>;
+}
+
+/** The service's settings, metrics and API, without opening anything. */
+export function describe(): InferenceDescription {
+  return {
+    name: 'inference',
+    config: describeConfig(inferenceConfig),
+    metrics: describeMetrics(inferenceMetrics),
+    openapi: () => describeOpenApi(describeApp()),
+  };
+}

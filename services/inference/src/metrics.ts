@@ -1,0 +1,74 @@
+/** The metrics of the inference service. */
+import { counter, DURATION_BUCKETS, defineMetrics, gauge, histogram } from '@assay/runtime';
+
+const BY_VERSION = ['endpoint', 'model', 'version'] as const;
+
+export const inferenceMetrics = defineMetrics('inference', {
+  requests: counter({
+    name: 'assay_inference_requests_total',
+    help: 'Scoring requests by outcome: OK or an error code. The version is empty when none was chosen.',
+    labels: [...BY_VERSION, 'code'],
+    maxSeries: 5000,
+  }),
+  rows: counter({ name: 'assay_inference_rows_total', help: 'Records scored.', labels: BY_VERSION }),
+  queue: histogram({
+    name: 'assay_inference_queue_seconds',
+    help: 'From submission to the run that answered it.',
+    unit: 'seconds',
+    labels: BY_VERSION,
+    buckets: DURATION_BUCKETS,
+  }),
+  inference: histogram({
+    name: 'assay_inference_run_seconds',
+    help: 'The run of the model that answered the request.',
+    unit: 'seconds',
+    labels: BY_VERSION,
+    buckets: DURATION_BUCKETS,
+  }),
+  total: histogram({
+    name: 'assay_inference_request_seconds',
+    help: 'From the arrival of the request to its predictions.',
+    unit: 'seconds',
+    labels: BY_VERSION,
+    buckets: DURATION_BUCKETS,
+  }),
+  batchRows: histogram({
+    name: 'assay_inference_batch_rows',
+    help: 'Rows of the run that answered a request, those of other requests included.',
+    unit: 'rows',
+    labels: BY_VERSION,
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
+  }),
+  queuedRows: gauge({ name: 'assay_inference_queued_rows', help: 'Rows that wait now, all versions together.' }),
+  loadedVersions: gauge({
+    name: 'assay_inference_loaded_versions',
+    help: 'Versions in memory, draining ones included.',
+  }),
+  loadSeconds: histogram({
+    name: 'assay_inference_version_load_seconds',
+    help: 'Fetching, checking, loading and testing a version.',
+    unit: 'seconds',
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+  }),
+  loadFailures: counter({
+    name: 'assay_inference_version_load_failures_total',
+    help: 'Failed tries to load a version.',
+    labels: ['model', 'version', 'code'],
+  }),
+  heldBack: gauge({
+    name: 'assay_inference_held_back_endpoints',
+    help: 'Endpoints whose newest revision is not, or not wholly, applied because of a failure.',
+  }),
+  routingRevision: gauge({
+    name: 'assay_inference_routing_revision',
+    help: 'Revision of the routing snapshot that is held; -1 before the first.',
+  }),
+  routingAge: gauge({
+    name: 'assay_inference_routing_age_seconds',
+    help: 'Since the registry last answered; NaN before it first did.',
+  }),
+  routingFailures: counter({
+    name: 'assay_inference_routing_failures_total',
+    help: 'Times that the registry could not be asked for the routing snapshot.',
+  }),
+});

@@ -1,0 +1,149 @@
+/** What the domain tells, as metrics and log lines. */
+import { AssayError, type ErrorCode, type RoutedVersion } from '@assay/contracts';
+import { type BoundCounter, createMetrics, type Logger, type Registry } from '@assay/runtime';
+import type { ScoreRecorder, ServingObserver } from './domain/version.ts';
+import { inferenceMetrics } from './metrics.ts';
+
+/** Values that are looked up at each scrape. */
+export interface Gauges {
+  queuedRows(): number;
+  loadedVersions(): number;
+  heldBackEndpoints(): number;
+}
+
+export interface Observer extends ServingObserver {
+  /** Milliseconds since the routing source last answered; undefined before it first did. */
+  routingAgeMs(): number | undefined;
+  /** What gauges show; given once what they look at exists. */
+  watch(gauges: Gauges): void;
+}
+
+/** Series of versions that were unloaded are kept for so many of them, so that the last scrape still finds them. */
+const RETIRED_SERIES = 200;
+
+export function createObserver(registry: Registry, log: Logger): Observer {
+  const { metrics } = createMetrics(inferenceMetrics, { registry });
+  const series = new Map<string, VersionSeries>();
+  /** Keys of `series` whose version was unloaded, the longest ago first. */
+  const retired = new Set<string>();
+  const routingFailures = metrics.routingFailures.bind({});
+  const loadSeconds = metrics.loadSeconds.bind({});
+  const routingRevision = metrics.routingRevision.bind({});
+  const routingAge = metrics.routingAge.bind({});
+  routingRevision.set(-1);
+  let answeredAtMs: number | undefined;
+  const routingAgeMs = () => (answeredAtMs === undefined ? undefined : performance.now() - answeredAtMs);
+  metrics.routingAge.onScrape(() => routingAge.set((routingAgeMs() ?? Number.NaN) / 1000));
+
+  return {
+    routingAgeMs,
+    watch(gauges) {
+      const queued = metrics.queuedRows.bind({});
+      metrics.queuedRows.onScrape(() => queued.set(gauges.queuedRows()));
+      const loaded = metrics.loadedVersions.bind({});
+      metrics.loadedVersions.onScrape(() => loaded.set(gauges.loadedVersions()));
+      const heldBack = metrics.heldBack.bind({});
+      metrics.heldBack.onScrape(() => heldBack.set(gauges.heldBackEndpoints()));
+    },
+    recorder(endpoint, version) {
+      const key = `${endpoint}\0${version.id}`;
+      retired.delete(key);
+      let found = series.get(key);
+      if (found === undefined) {
+        found = bindSeries(metrics, endpoint, version);
+        series.set(key, found);
+      }
+      return found;
+    },
+    refused(endpoint, code) {
+      metrics.requests.bind({ endpoint: endpoint ?? '', model: '', version: '', code }).inc();
+    },
+    versionLoaded(version, loadMs, liveVersions) {
+      loadSeconds.observe(loadMs / 1000);
+      log.info({ ...facts(version), loadMs: Math.round(loadMs), liveVersions }, 'version loaded');
+    },
+    versionFailed(version, error, attempt, retryInMs) {
+      const code = AssayError.from(error).code;
+      metrics.loadFailures.bind({ model: version.modelName, version: String(version.version), code }).inc();
+      log.warn(
+        { ...facts(version), err: error, attempt, retryInMs: Math.round(retryInMs) },
+        'version could not be loaded; what serves now keeps serving, and it will be tried again',
+      );
+    },
+    versionUnloaded(version, liveVersions) {
+      for (const key of series.keys()) if (key.endsWith(`\0${version.id}`)) retired.add(key);
+      for (const key of retired) {
+        if (retired.size <= RETIRED_SERIES) break;
+        retired.delete(key);
+        series.get(key)?.forget();
+        series.delete(key);
+      }
+      log.info({ ...facts(version), liveVersions }, 'version unloaded');
+    },
+    endpointApplied(endpoint, revision, complete) {
+      log.info({ endpoint, revision, complete }, 'endpoint serves its new revision');
+    },
+    endpointHeldBack(endpoint, reason) {
+      if (reason === undefined) log.info({ endpoint }, 'endpoint is held back no more');
+      else log.warn({ endpoint, reason }, 'endpoint cannot serve its newest revision');
+    },
+    snapshotReceived(revision) {
+      answeredAtMs = performance.now();
+      routingRevision.set(revision);
+    },
+    routingUnreachable(error, attempt, retryInMs) {
+      routingFailures.inc();
+      // The first says it; the others would only fill the log while the registry is away.
+      if (attempt === 1) log.warn({ err: error, retryInMs: Math.round(retryInMs) }, 'the registry cannot be asked');
+      else log.debug({ err: error, attempt, retryInMs: Math.round(retryInMs) }, 'the registry cannot be asked');
+    },
+    routingWentBack(held, received, accepted) {
+      log.warn({ held, received, accepted }, 'the registry answered with a lower routing revision than before');
+    },
+  };
+}
+
+type InferenceMetrics = ReturnType<typeof createMetrics<typeof inferenceMetrics>>['metrics'];
+
+function facts(version: RoutedVersion) {
+  return { model: version.modelName, version: version.version, versionId: version.id, digest: version.digest };
+}
+
+interface VersionSeries extends ScoreRecorder {
+  forget(): void;
+}
+
+function bindSeries(metrics: InferenceMetrics, endpoint: string, version: RoutedVersion): VersionSeries {
+  const labels = { endpoint, model: version.modelName, version: String(version.version) };
+  const ok = metrics.requests.bind({ ...labels, code: 'OK' });
+  const failures = new Map<ErrorCode, BoundCounter>();
+  const scoredRows = metrics.rows.bind(labels);
+  const queue = metrics.queue.bind(labels);
+  const inference = metrics.inference.bind(labels);
+  const total = metrics.total.bind(labels);
+  const batch = metrics.batchRows.bind(labels);
+  return {
+    scored(rows, batchRows, queueMs, inferenceMs, totalMs) {
+      ok.inc();
+      scoredRows.inc(rows);
+      queue.observe(queueMs / 1000);
+      inference.observe(inferenceMs / 1000);
+      total.observe(totalMs / 1000);
+      batch.observe(batchRows);
+    },
+    failed(code) {
+      let failed = failures.get(code);
+      if (failed === undefined) {
+        failed = metrics.requests.bind({ ...labels, code });
+        failures.set(code, failed);
+      }
+      failed.inc();
+    },
+    forget() {
+      for (const code of ['OK', ...failures.keys()]) metrics.requests.remove({ ...labels, code });
+      for (const metric of [metrics.rows, metrics.queue, metrics.inference, metrics.total, metrics.batchRows]) {
+        metric.remove(labels);
+      }
+    },
+  };
+}

@@ -1,0 +1,258 @@
+/** The service put together: domain, doors, caches. */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createRegistryClient } from '@assay/client';
+import { AssayError, type RoutingSnapshot } from '@assay/contracts';
+import { type App, createHttpApp, drainAndClose, listen } from '@assay/http';
+import {
+  ASSAY_VERSION,
+  createLogger,
+  createRegistry,
+  type Logger,
+  lockDataDir,
+  type Registry,
+  type Service,
+} from '@assay/runtime';
+import type { InferenceConfig } from './config.ts';
+import { createReadiness, type Readiness } from './domain/readiness.ts';
+import { createServing, type Serving } from './domain/serving.ts';
+import type { LoadVersion, PackageSource, RoutingSource } from './domain/version.ts';
+import { addNamedRoutes } from './http/named-routes.ts';
+import { addOipRoutes } from './http/oip/routes.ts';
+import { createObserver, type Observer } from './observer.ts';
+import { createPackageCache } from './routing/package-cache.ts';
+import { createRegistryRouting } from './routing/registry-source.ts';
+import { createSnapshotCache, type SnapshotCache } from './routing/snapshot-cache.ts';
+import { createVersionLoader } from './versions/load-version.ts';
+
+/** Where models come from: a routing source and the packages that it names. */
+export interface ModelSource {
+  readonly routing: RoutingSource;
+  readonly packages: PackageSource;
+  /** A start without any one of its versions fails: for models that a person named on the command line. */
+  readonly isStatic: boolean;
+}
+
+export interface InferenceDependencies {
+  /** Instead of the registry that the config names. */
+  readonly models?: ModelSource;
+  readonly log?: Logger;
+  readonly registry?: Registry;
+}
+
+const TITLE = 'Assay inference';
+const DESCRIPTION =
+  'Scores records at endpoints: as named records, or by the Open Inference Protocol v2. Requests are all or nothing.';
+
+/**
+ * The inference service. `start` listens and begins to load; `/readyz` says when it serves. With static models `start`
+ * resolves when all of them serve.
+ * @throws UNAVAILABLE when another process uses the cache folder; `start`: UNAVAILABLE for a port that is taken,
+ *   FAILED_PRECONDITION for an address that others can reach, UNPROCESSABLE_MODEL for a static model that does not load
+ */
+export async function createService(config: InferenceConfig, deps: InferenceDependencies = {}): Promise<Service> {
+  const log = deps.log ?? createLogger({ service: 'inference', level: config.logLevel });
+  const registry = deps.registry ?? createRegistry();
+  const observer = createObserver(registry, log);
+  const source = deps.models === undefined ? await openRegistrySource(config, log) : staticSource(deps.models);
+  const serving = createServing({
+    routing: source.routing,
+    packages: source.packages,
+    load: createLoader(config, source.packages, log),
+    observer,
+    maxConcurrentLoads: config.maxConcurrentLoads,
+    loadTimeoutMs: config.loadTimeoutMs,
+    retry: { firstMs: config.retryFirstMs, maxMs: config.retryMaxMs },
+    maxTimeoutMs: config.maxTimeoutMs,
+    cached: source.cached,
+    keep: source.keep,
+  });
+  const staleAfterMs = source.isStatic ? Number.POSITIVE_INFINITY : config.routingStaleAfterMs;
+  const readiness = createReadiness(serving, { ageMs: () => observer.routingAgeMs(), staleAfterMs });
+  watch(observer, serving);
+  let isStopping = false;
+  const isReady = () => !isStopping && readiness().ready;
+  const app = createApp(config, { log, registry, serving, readiness, isReady });
+  const addresses: Record<string, string> = {};
+
+  return {
+    name: 'inference',
+    addresses,
+    async start() {
+      serving.start();
+      if (source.isStatic) await startWhole(serving, config.loadTimeoutMs);
+      addresses.http = await listen(app, {
+        host: config.host,
+        port: config.port,
+        portSetting: 'ASSAY_INFERENCE_PORT',
+      });
+    },
+    async close() {
+      isStopping = true;
+      const { cutOff } = await drainAndClose(app, config);
+      if (cutOff > 0) log.warn({ cutOff }, 'requests were cut off by the stop');
+      await serving.close();
+      await source.close();
+    },
+  };
+}
+
+/** A source with what is kept of it between starts. */
+interface OpenSource extends ModelSource {
+  readonly cached: RoutingSnapshot | undefined;
+  readonly keep: (effective: RoutingSnapshot) => void;
+  close(): Promise<void>;
+}
+
+function staticSource(models: ModelSource): OpenSource {
+  return { ...models, cached: undefined, keep() {}, async close() {} };
+}
+
+async function openRegistrySource(config: InferenceConfig, log: Logger): Promise<OpenSource> {
+  const lock = await lockDataDir(config.cacheDir);
+  const packagesDir = join(config.cacheDir, 'packages');
+  // What a crash left half written; the lock says that nobody is writing now.
+  for (const dir of [config.cacheDir, packagesDir]) await removePartial(dir);
+  const snapshots = createSnapshotCache(join(config.cacheDir, 'routing.json'));
+  const registry = createRegistryClient({ url: config.registryUrl });
+  let written: Promise<void> = Promise.resolve();
+  return {
+    routing: createRegistryRouting(registry, config.pollIntervalMs),
+    packages: createPackageCache({
+      dir: packagesDir,
+      maxBytes: config.cacheMaxBytes,
+      download: (version, dir, signal) => registry.downloadPackage(version, dir, { signal }),
+      removeDerived: (digest) => removeGraphs(graphsDir(config), digest),
+      onRemoved(digest, error) {
+        if (error === undefined) log.info({ digest }, 'package removed from the cache');
+        else log.warn({ err: error, digest }, 'a package could not be removed from the cache');
+      },
+    }),
+    isStatic: false,
+    cached: await readCached(snapshots, log),
+    keep(effective) {
+      written = snapshots.write(effective).catch((error: unknown) => {
+        log.error(
+          { err: error },
+          'the routing snapshot is not cached: a start without the registry would serve an older one',
+        );
+      });
+    },
+    async close() {
+      await written;
+      await registry.close();
+      lock.release();
+    },
+  };
+}
+
+function createLoader(config: InferenceConfig, packages: PackageSource, log: Logger): LoadVersion {
+  return createVersionLoader({
+    packages,
+    maxBatchRows: config.maxBatchRows,
+    threads: config.threads,
+    maxQueueRows: config.maxQueueRows,
+    graphCacheDir: graphsDir(config),
+    log,
+  });
+}
+
+function graphsDir({ cacheDir }: InferenceConfig): string {
+  return join(cacheDir, 'graphs');
+}
+
+async function removePartial(dir: string): Promise<void> {
+  const files = await readdir(dir).catch(() => []);
+  const partial = files.filter((file) => file.endsWith('.partial'));
+  await Promise.all(partial.map((file) => rm(join(dir, file), { recursive: true, force: true })));
+}
+
+/** The packed graphs of a package; the scorer names them by its digest. */
+async function removeGraphs(dir: string, digest: string): Promise<void> {
+  const files = await readdir(dir).catch(() => []);
+  await Promise.all(
+    files.filter((file) => file.startsWith(digest)).map((file) => rm(join(dir, file), { force: true })),
+  );
+}
+
+/** A cache that cannot be used is no reason not to start: the registry has the truth. */
+async function readCached(snapshots: SnapshotCache, log: Logger): Promise<RoutingSnapshot | undefined> {
+  try {
+    return await snapshots.read();
+  } catch (error) {
+    log.warn({ err: error }, 'starting without the cached routing snapshot');
+    return undefined;
+  }
+}
+
+function watch(observer: Observer, { live, convergence }: Serving): void {
+  observer.watch({
+    queuedRows: () => live.queuedRows,
+    loadedVersions: () => live.size,
+    heldBackEndpoints: () => convergence.status().filter(({ problem }) => problem !== undefined).length,
+  });
+}
+
+/** @throws the failure of the first version that does not load */
+async function startWhole(serving: Serving, timeoutMs: number): Promise<void> {
+  await serving.whenSettled(AbortSignal.timeout(timeoutMs)).catch((cause: unknown) => {
+    throw new AssayError('UNAVAILABLE', `the models were not loaded within ${timeoutMs} ms`, { cause });
+  });
+  const failed = serving.convergence.status().find(({ problem }) => problem !== undefined);
+  if (failed !== undefined) {
+    throw new AssayError('UNPROCESSABLE_MODEL', `cannot serve "${failed.wanted.name}": ${failed.problem}`);
+  }
+}
+
+/** The app as the API reference needs it: every route, and nothing behind them. */
+export function describeApp(): App {
+  const log = createLogger({ service: 'inference', level: 'silent' });
+  const registry = createRegistry();
+  const nothing = () => Promise.reject(new AssayError('UNAVAILABLE', 'the API is described here, not served'));
+  const serving = createServing({
+    routing: { next: nothing },
+    packages: { fetch: nothing },
+    load: nothing,
+    observer: createObserver(registry, log),
+    maxConcurrentLoads: 1,
+    loadTimeoutMs: 1,
+    retry: { firstMs: 1, maxMs: 1 },
+    maxTimeoutMs: 1,
+    cached: undefined,
+    keep() {},
+  });
+  const readiness = createReadiness(serving, { ageMs: () => undefined, staleAfterMs: 0 });
+  const limits = { logSampleRatio: 0, maxRecords: 1, bodyLimitBytes: 1024 };
+  return createApp(limits, { log, registry, serving, readiness, isReady: () => false });
+}
+
+interface AppParts {
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly serving: Serving;
+  readonly readiness: () => Readiness;
+  readonly isReady: () => boolean;
+}
+
+type AppLimits = Pick<InferenceConfig, 'logSampleRatio' | 'maxRecords' | 'bodyLimitBytes'>;
+
+function createApp(config: AppLimits, { log, registry, serving, readiness, isReady }: AppParts): App {
+  const app = createHttpApp({
+    service: 'inference',
+    version: ASSAY_VERSION,
+    log,
+    registry,
+    ready: readiness,
+    describe: { title: TITLE, description: DESCRIPTION },
+    requestLogRatio: config.logSampleRatio,
+  });
+  const routes = {
+    dataplane: serving.dataplane,
+    convergence: serving.convergence,
+    maxRecords: config.maxRecords,
+    bodyLimitBytes: config.bodyLimitBytes,
+  };
+  addNamedRoutes(app, routes);
+  addOipRoutes(app, { ...routes, version: ASSAY_VERSION, isReady });
+  return app;
+}

@@ -1,0 +1,88 @@
+/**
+ * From a routed version to one that scores: fetched, its digests checked, loaded, and tested on its golden records (which
+ * loading does).
+ */
+import { AssayError, type RoutedVersion } from '@assay/contracts';
+import { type ModelPackage, openPackage } from '@assay/model-package';
+import type { Logger } from '@assay/runtime';
+import { createBatcher, createScorer, type Scorer } from '@assay/scoring';
+import type { LoadedVersion, LoadVersion, PackageSource } from '../domain/version.ts';
+
+export interface VersionLoaderOptions {
+  readonly packages: PackageSource;
+  readonly maxBatchRows: number;
+  readonly threads: number;
+  readonly maxQueueRows: number;
+  /** Where packed graphs are kept. */
+  readonly graphCacheDir: string;
+  readonly log: Logger;
+}
+
+export function createVersionLoader(options: VersionLoaderOptions): LoadVersion {
+  return async (version, signal) => {
+    const pkg = await openVersion(options.packages, version, signal);
+    const scorer = await createScorer(pkg, {
+      maxBatchRows: options.maxBatchRows,
+      threads: options.threads,
+      cacheDir: options.graphCacheDir,
+      signal,
+    });
+    for (const note of scorer.notes) options.log.info({ versionId: version.id, note }, 'about the version');
+    return serve(scorer, await outputTailsOf(scorer, pkg), options);
+  };
+}
+
+/** A package that turns out to be damaged on this disk is had anew once; one that is wrong at its source is refused. */
+async function openVersion(
+  packages: PackageSource,
+  version: RoutedVersion,
+  signal: AbortSignal,
+): Promise<ModelPackage> {
+  const open = async () =>
+    openPackage(await packages.fetch(version, signal), { expectedDigest: version.digest, signal });
+  try {
+    return await open();
+  } catch (error) {
+    if (packages.discard === undefined || !(error instanceof AssayError) || error.code !== 'UNPROCESSABLE_MODEL')
+      throw error;
+    await packages.discard(version.digest);
+    return open();
+  }
+}
+
+/** What the graph gives for one golden record shows how it shapes its outputs; what it says of itself is often open. */
+async function outputTailsOf(scorer: Scorer, pkg: ModelPackage): Promise<Map<string, readonly number[]>> {
+  const batch = scorer.newBatch(1);
+  batch.appendRecords(pkg.manifest.golden.records.slice(0, 1));
+  const { outputs } = await scorer.run(batch);
+  return new Map(outputs.map(({ name, shape }) => [name, shape.slice(1)]));
+}
+
+type Tails = LoadedVersion['outputTails'];
+
+function serve(scorer: Scorer, outputTails: Tails, { maxQueueRows, log }: VersionLoaderOptions): LoadedVersion {
+  const batcher = createBatcher(scorer, { maxQueueRows });
+  return {
+    signature: scorer.signature,
+    outputTails,
+    details: {
+      executionClass: scorer.executionClass.id,
+      batching: scorer.batching,
+      batchInvariant: scorer.batchInvariant,
+      packed: scorer.packed,
+      measured: scorer.measured,
+    },
+    score: (append, runOptions) => batcher.submit(append, runOptions),
+    get queuedRows() {
+      return batcher.queuedRows;
+    },
+    async close() {
+      try {
+        await batcher.close();
+        scorer.close();
+      } catch (error) {
+        log.error({ err: error, digest: scorer.digest }, 'a version could not be unloaded; its memory is not freed');
+      }
+    },
+  };
+}

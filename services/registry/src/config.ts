@@ -1,0 +1,103 @@
+/** The registry's settings. */
+import { PACKAGE_LIMITS } from '@assay/model-package';
+import { type ConfigOf, defineConfig, logLevelSetting, setting } from '@assay/runtime';
+import Type from 'typebox';
+
+const positive = Type.Integer({ minimum: 1 });
+
+export const registryConfig = defineConfig('registry', {
+  host: setting(Type.String({ minLength: 1 }), {
+    default: '127.0.0.1',
+    description: 'The address to listen on. Loopback only, as long as there are no API keys (bootstrapKeysDir).',
+  }),
+  port: setting(Type.Integer({ minimum: 0, maximum: 65_535 }), {
+    default: 8101,
+    description: 'The port of the HTTP door; 0 takes a free one.',
+  }),
+  dataDir: setting(Type.String({ minLength: 1 }), {
+    default: './.assay',
+    env: 'ASSAY_DATA_DIR',
+    description:
+      'The data folder. The registry keeps its database and blobs in `registry` under it, unless told otherwise.',
+  }),
+  databaseUrl: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    description: 'Where the tables are: `sqlite:FILE`. Without it `registry/registry.sqlite` in the data folder.',
+  }),
+  blobsUrl: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    description: 'Where the contents of packages are: `file:FOLDER`. Without it `registry/blobs` in the data folder.',
+  }),
+  eventsUrl: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    description:
+      'The database of the embedded event log: `sqlite:FILE`. Without it `events.sqlite` in the data folder. Not read when another program hands the registry its event bus.',
+  }),
+  bootstrapKeysDir: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    description:
+      'A folder with one file a principal (`admin`, `inference`, `training`, `batch`, `monitoring`, `metrics`), each with the text of its API key: a Secret of Kubernetes, or what `assay keys init` makes. With it every call needs a key. The registry follows the files: another text is another key, and a file that goes takes its key with it.',
+  }),
+  maxBodyBytes: setting(positive, {
+    default: 8 * 1024 * 1024,
+    unit: 'bytes',
+    description: 'The largest JSON body. A signature of thousands of features needs some megabytes.',
+  }),
+  maxBlobBytes: setting(positive, {
+    default: PACKAGE_LIMITS.fileBytes,
+    unit: 'bytes',
+    description: 'The largest file of a package. ONNX itself ends at 2 GiB.',
+  }),
+  maxPackageBytes: setting(positive, {
+    default: PACKAGE_LIMITS.totalBytes,
+    unit: 'bytes',
+    description: 'All files of one package together.',
+  }),
+  uploadTimeoutMs: setting(positive, {
+    default: 30 * 60_000,
+    unit: 'ms',
+    description: 'How long the upload of one file may take.',
+  }),
+  maxConcurrentChecks: setting(positive, {
+    default: 2,
+    description: 'Packages that are checked at once, each in a child process with the memory below.',
+  }),
+  maxWaitingChecks: setting(Type.Integer({ minimum: 0 }), {
+    default: 32,
+    description: 'Registrations that wait for a check; the next one is told to come back.',
+  }),
+  checkTimeoutMs: setting(positive, {
+    default: 120_000,
+    unit: 'ms',
+    description: 'How long a graph may take to load and to score its golden records before its package is refused.',
+  }),
+  checkMemoryBytes: setting(Type.Integer({ minimum: 256 * 1024 * 1024 }), {
+    default: 4 * 1024 * 1024 * 1024,
+    unit: 'bytes',
+    description: 'The memory that a graph may take when it is loaded before its package is refused.',
+  }),
+  maxLongPollMs: setting(positive, {
+    default: 60_000,
+    unit: 'ms',
+    description: 'The longest wait of `GET /v1/routing` and `GET /v1/keys/snapshot`; a longer `waitMs` is refused.',
+  }),
+  maxRoutingWaiters: setting(positive, {
+    default: 1000,
+    description:
+      'Calls that may wait for a routing change at once, and as many for a change of keys: more than there are replicas of services.',
+  }),
+  drainDelayMs: setting(Type.Integer({ minimum: 0 }), {
+    default: 0,
+    unit: 'ms',
+    description:
+      'At shutdown: how long to go on accepting after readiness is off. Some seconds behind a load balancer.',
+  }),
+  closeTimeoutMs: setting(positive, {
+    default: 10_000,
+    unit: 'ms',
+    description: 'At shutdown: how long requests in flight may take before their connections are cut.',
+  }),
+  logLevel: logLevelSetting,
+});
+
+export type RegistryConfig = ConfigOf<typeof registryConfig>;

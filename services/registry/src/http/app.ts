@@ -1,0 +1,53 @@
+/** The registry's HTTP door: the app with all its routes. */
+import { type Access, type App, createHttpApp, readyReport } from '@assay/http';
+import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
+import { readRoutingRevision } from '../store/routing.ts';
+import { aliasRoutes } from './alias-routes.ts';
+import { auditRoutes } from './audit-routes.ts';
+import { blobRoutes } from './blob-routes.ts';
+import { endpointRoutes } from './endpoint-routes.ts';
+import { keyRoutes } from './key-routes.ts';
+import { modelRoutes } from './model-routes.ts';
+import type { PartsOf } from './parts.ts';
+import { routingRoutes } from './routing-routes.ts';
+import { versionRoutes } from './version-routes.ts';
+
+export interface AppOptions {
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly maxBodyBytes: number;
+  readonly uploadTimeoutMs: number;
+  /** Absent where the API is described and not served. */
+  readonly access?: Access;
+  readonly parts: PartsOf;
+}
+
+export function createRegistryApp(options: AppOptions): App {
+  const { log, registry, maxBodyBytes, uploadTimeoutMs, access, parts } = options;
+  const app = createHttpApp({
+    service: 'registry',
+    version: ASSAY_VERSION,
+    log,
+    registry,
+    ...(access === undefined ? {} : { access }),
+    limits: { bodyBytes: maxBodyBytes, requestTimeoutMs: uploadTimeoutMs },
+    describe: {
+      title: 'Assay registry',
+      description:
+        'Models, versions, aliases, endpoints, the routing snapshot, principals and keys, and the audit chain.',
+    },
+    ready: async () => {
+      await readRoutingRevision(parts().store.database.db);
+      return readyReport({ database: true, keys: access?.ready() ?? true });
+    },
+  });
+  app.register(async (scope) => blobRoutes(scope, parts));
+  modelRoutes(app, parts);
+  versionRoutes(app, parts);
+  aliasRoutes(app, parts);
+  endpointRoutes(app, parts);
+  routingRoutes(app, parts);
+  auditRoutes(app, parts);
+  keyRoutes(app, parts);
+  return app;
+}

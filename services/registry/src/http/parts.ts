@@ -1,0 +1,23 @@
+/** What the routes work with. They get a function that gives it, so that the API can be described without opening anything. */
+import type { BlobStore } from '@assay/blobs';
+import type { FollowedKeys } from '@assay/http';
+import type { RegistryConfig } from '../config.ts';
+import type { RevisionWatch } from '../domain/revision-watch.ts';
+import type { RegistryMetrics } from '../metrics.ts';
+import type { Registration } from '../registration/register-version.ts';
+import type { Store } from '../store/change.ts';
+
+export interface Parts {
+  readonly config: RegistryConfig;
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly registration: Registration;
+  readonly routing: RevisionWatch;
+  /** Wakes those who wait for other keys. */
+  readonly keyWatch: RevisionWatch;
+  /** The keys that this registry checks its own callers with; absent where it needs none. */
+  readonly keys: FollowedKeys | undefined;
+  readonly metrics: RegistryMetrics;
+}
+
+export type PartsOf = () => Parts;

@@ -1,0 +1,72 @@
+/** The registry's own bodies and parameters; what others share is in contracts. */
+import { Id, NAME_PATTERN, Name, PageQuery, Revision, Sha256 } from '@assay/contracts';
+import Type from 'typebox';
+
+const strict = { additionalProperties: false } as const;
+
+export const UpdateModel = Type.Object(
+  {
+    expectedRevision: Type.Integer({ minimum: 0, description: 'The revision that was read.' }),
+    name: Type.Optional(Name),
+    description: Type.Optional(Type.String({ maxLength: 10_000 })),
+  },
+  { $id: 'UpdateModel', ...strict },
+);
+
+export const BlobReceipt = Type.Object(
+  { sha256: Sha256, sizeBytes: Type.Integer({ minimum: 0 }) },
+  { $id: 'BlobReceipt', ...strict },
+);
+
+/** A name or an id: as long as either may be, and nothing that is neither. */
+const NameOrId = Type.String({ pattern: NAME_PATTERN, maxLength: 128, description: 'A name, or an id.' });
+
+export const ModelParams = Type.Object({ model: NameOrId }, strict);
+export const VersionParams = Type.Object(
+  {
+    model: NameOrId,
+    version: Type.String({ pattern: NAME_PATTERN, maxLength: 128, description: 'A version number, or a version id.' }),
+  },
+  strict,
+);
+export const AliasParams = Type.Object({ model: NameOrId, alias: Name }, strict);
+export const EndpointParams = Type.Object({ name: Name }, strict);
+export const BlobParams = Type.Object({ sha256: Sha256 }, strict);
+export const VersionIdParams = Type.Object({ id: NameOrId }, strict);
+export const VersionFileParams = Type.Object(
+  {
+    id: NameOrId,
+    '*': Type.String({ minLength: 1, maxLength: 1100, description: 'The path of a file of the package.' }),
+  },
+  strict,
+);
+
+export const ExpectedRevisionQuery = Type.Object(
+  { expectedRevision: Type.Integer({ minimum: 0, description: 'The revision that was read.' }) },
+  strict,
+);
+
+export const RoutingQuery = Type.Object(
+  {
+    after: Type.Optional(Revision),
+    waitMs: Type.Optional(Type.Integer({ minimum: 0, description: 'How long to wait for a revision above `after`.' })),
+  },
+  strict,
+);
+
+export const KeyParams = Type.Object({ id: Id }, strict);
+
+export const KeysQuery = Type.Object({ ...PageQuery.properties, principal: Type.Optional(Name) }, strict);
+
+export const AuditQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Entries with a higher sequence; `next` of the page before.' }),
+    ),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+    principal: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    action: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: '`alias.move`, for instance.' })),
+    resource: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: '`model/mdl_…`, for instance.' })),
+  },
+  strict,
+);

@@ -1,0 +1,39 @@
+/** The registry's own metrics; those of its requests come from the HTTP app. */
+import { counter, defineMetrics, gauge, histogram, type MetricsOf } from '@assay/runtime';
+
+export const registryMetrics = defineMetrics('registry', {
+  versions: counter({
+    name: 'assay_registry_versions_total',
+    help: 'Attempts to register a version, by outcome: registered, repeated (its idempotency key had made it before), refused (the package was at fault), failed.',
+    labels: ['outcome'],
+  }),
+  registrationDuration: histogram({
+    name: 'assay_registry_registration_duration_seconds',
+    help: 'Time from the request to register a version to its answer, the wait for a check included.',
+    unit: 'seconds',
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
+  }),
+  blobBytes: counter({
+    name: 'assay_registry_blob_bytes_total',
+    help: 'Bytes of package files that were received (in) and sent (out).',
+    labels: ['direction'],
+  }),
+  outboxEvents: gauge({
+    name: 'assay_registry_outbox_events',
+    help: 'Events that wait in the outbox to be published.',
+  }),
+  outboxLag: gauge({
+    name: 'assay_registry_outbox_lag_seconds',
+    help: 'Age of the oldest event that waits in the outbox; 0 when none does.',
+  }),
+  routingRevision: gauge({
+    name: 'assay_registry_routing_revision',
+    help: 'The revision of the routing snapshot.',
+  }),
+  routingWaiters: gauge({
+    name: 'assay_registry_routing_waiters',
+    help: 'Calls that wait for the next routing revision.',
+  }),
+});
+
+export type RegistryMetrics = MetricsOf<typeof registryMetrics>;

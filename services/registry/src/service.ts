@@ -1,0 +1,200 @@
+/** The registry's parts, put together: opened, started, drained, closed. */
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type BlobStore, openBlobStore } from '@assay/blobs';
+import { type Database, type Migration, openDatabase } from '@assay/database';
+import { type EventBus, outboxMigration, startOutboxPublisher } from '@assay/events';
+import { createAccess, drainAndClose, type FollowedKeys, followKeys, listen } from '@assay/http';
+import { createLogger, createMetrics, environmentName, type Logger, lockDataDir, type Service } from '@assay/runtime';
+import { openBootstrapFolder } from './bootstrap-folder.ts';
+import { type RegistryConfig, registryConfig } from './config.ts';
+import { createRevisionWatch, type RevisionWatch } from './domain/revision-watch.ts';
+import { createRegistryApp } from './http/app.ts';
+import type { Parts } from './http/parts.ts';
+import { registryMetrics } from './metrics.ts';
+import type { CheckPackage } from './registration/register-version.ts';
+import { createSlots } from './registration/slots.ts';
+import { clearStaging } from './registration/staging.ts';
+import type { Store } from './store/change.ts';
+import { hasKeys, readKeyRevision, readKeySnapshot } from './store/keys.ts';
+import { registryMigration } from './store/migrations/001-registry.ts';
+import { accessMigration } from './store/migrations/002-access.ts';
+import { outboxLag } from './store/outbox-lag.ts';
+import { readRoutingRevision } from './store/routing.ts';
+import type { RegistryTables } from './store/tables.ts';
+
+export interface RegistryDeps {
+  /** Where events go. It stays its owner's to close. */
+  readonly bus: EventBus;
+  readonly log?: Logger;
+  /** Instead of the one at `databaseUrl`; with REGISTRY_MIGRATIONS applied. It stays its owner's to close. */
+  readonly database?: Database<RegistryTables>;
+  /** Instead of the one at `blobsUrl`. */
+  readonly blobs?: BlobStore;
+  /** Instead of loading the graph in a child process. */
+  readonly checkPackage?: CheckPackage;
+}
+
+/** The whole schema of the registry's database, oldest first. */
+export const REGISTRY_MIGRATIONS: readonly Migration[] = [outboxMigration, registryMigration, accessMigration];
+
+export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {
+  return openDatabase<RegistryTables>(url, { migrations: REGISTRY_MIGRATIONS });
+}
+
+/** Where the database is when no setting says so. */
+export function databaseUrlIn(registryDir: string): string {
+  return `sqlite:${join(registryDir, 'registry.sqlite')}`;
+}
+
+/**
+ * Opens the registry's database and blobs (made and migrated where they are missing) and lays out its routes; `start`
+ * listens.
+ * @throws AssayError FAILED_PRECONDITION for a database that cannot be used; UNAVAILABLE when another process has the
+ *   data folder. `start` throws them for an address that others can reach, and a port that is taken
+ */
+export async function createRegistry(config: RegistryConfig, deps: RegistryDeps): Promise<Service> {
+  const log = deps.log ?? createLogger({ service: 'registry', level: config.logLevel });
+  const dir = join(config.dataDir, 'registry');
+  // What is opened is closed in the other order, by `close` or when a later part fails to open.
+  await using opened = new AsyncDisposableStack();
+  const lock = await lockDataDir(dir);
+  opened.defer(() => lock.release());
+  const database = deps.database ?? opened.use(await openRegistryDatabase(config.databaseUrl ?? databaseUrlIn(dir)));
+  const service = await assemble(config, deps, { log, dir, database });
+  const resources = opened.move();
+  return {
+    ...service,
+    async close() {
+      await service.close();
+      await resources.disposeAsync();
+    },
+  };
+}
+
+async function assemble(
+  config: RegistryConfig,
+  deps: RegistryDeps,
+  opened: { readonly log: Logger; readonly dir: string; readonly database: Database<RegistryTables> },
+): Promise<Service> {
+  const { log, dir, database } = opened;
+  const blobs = deps.blobs ?? (await openBlobStore(config.blobsUrl ?? `file:${join(dir, 'blobs')}`));
+  const stagingDir = join(dir, 'staging');
+  await clearStaging(stagingDir);
+
+  const { registry, metrics } = createMetrics(registryMetrics);
+  const revision = await readRoutingRevision(database.db);
+  const waiters = metrics.routingWaiters.bind({});
+  const routing = createRevisionWatch({
+    revision,
+    maxWaiters: config.maxRoutingWaiters,
+    onWaiters: (count) => waiters.set(count),
+  });
+  const routingRevision = metrics.routingRevision.bind({});
+  routingRevision.set(revision);
+  const [waitingEvents, eventLag] = [metrics.outboxEvents.bind({}), metrics.outboxLag.bind({})];
+  metrics.outboxEvents.onScrape(async () => {
+    const { events, oldestSeconds } = await outboxLag(database, Date.now());
+    waitingEvents.set(events);
+    eventLag.set(oldestSeconds);
+  });
+  const keyRevision = await readKeyRevision(database.db);
+  const keyWatch = createRevisionWatch({ revision: keyRevision, maxWaiters: config.maxRoutingWaiters });
+  /** Of its own, so that the registry learns of a change of keys however many wait. */
+  const ownKeyWatch = createRevisionWatch({ revision: keyRevision, maxWaiters: 10 });
+  const store: Store = {
+    database,
+    onRerouted(next) {
+      routing.advance(next);
+      routingRevision.set(next);
+    },
+    onRekeyed(next) {
+      keyWatch.advance(next);
+      ownKeyWatch.advance(next);
+    },
+  };
+  const bootstrap =
+    config.bootstrapKeysDir === undefined ? undefined : await openBootstrapFolder(config.bootstrapKeysDir, store, log);
+  const needsKeys = bootstrap !== undefined || (await hasKeys(database.db));
+  const keys = needsKeys ? followOwnKeys(store, ownKeyWatch, log) : undefined;
+  await keys?.start();
+  const parts: Parts = {
+    config,
+    store,
+    blobs,
+    routing,
+    keyWatch,
+    keys,
+    metrics,
+    registration: {
+      store,
+      blobs,
+      stagingDir,
+      slots: createSlots({ slots: config.maxConcurrentChecks, maxWaiting: config.maxWaitingChecks }),
+      limits: { maxPackageBytes: config.maxPackageBytes },
+      checkPackage: deps.checkPackage ?? checkInChild(config),
+    },
+  };
+  const app = createRegistryApp({
+    log,
+    registry,
+    maxBodyBytes: config.maxBodyBytes,
+    uploadTimeoutMs: config.uploadTimeoutMs,
+    access: createAccess({ log, registry, ...(keys === undefined ? {} : { keys }) }),
+    parts: () => parts,
+  });
+  const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
+  const addresses: Record<string, string> = {};
+  return {
+    name: 'registry',
+    addresses,
+    async start() {
+      addresses.http = await listen(app, {
+        host: config.host,
+        port: config.port,
+        portSetting: environmentName(registryConfig, 'port'),
+        keysSetting: `set ${environmentName(registryConfig, 'bootstrapKeysDir')} to a folder of keys`,
+      });
+      log.info({ address: addresses.http }, 'registry listens');
+    },
+    async close() {
+      const { drainDelayMs, closeTimeoutMs } = config;
+      const drained = drainAndClose(app, { drainDelayMs, closeTimeoutMs });
+      // Long polls are answered with the snapshot as it is once the doors close; before, they would only ask again.
+      await delay(drainDelayMs);
+      routing.close();
+      keyWatch.close();
+      await drained;
+      await Promise.all([keys?.close(), bootstrap?.close()]);
+      await publisher.close();
+    },
+  };
+}
+
+/** Without its own database a registry serves nobody; how long it still knows its callers matters little. */
+const OWN_STALENESS_MAX_MS = 3_600_000;
+/** How soon a change by another replica of the registry is seen. */
+const OTHERS_CHANGES_MS = 1000;
+
+function followOwnKeys(store: Store, watch: RevisionWatch, log: Logger): FollowedKeys {
+  return followKeys({
+    async fetch({ after, waitMs }, signal) {
+      if (after !== undefined) await watch.waitBeyond(after, Math.min(waitMs, OTHERS_CHANGES_MS), signal);
+      const revision = await readKeyRevision(store.database.db);
+      if (revision === after) return undefined;
+      store.onRekeyed(revision); // of another replica, perhaps: those who wait here want to know
+      return readKeySnapshot(store.database);
+    },
+    stalenessMaxMs: OWN_STALENESS_MAX_MS,
+    log,
+  });
+}
+
+function checkInChild(config: RegistryConfig): CheckPackage {
+  const limits = { timeoutMs: config.checkTimeoutMs, maxMemoryBytes: config.checkMemoryBytes };
+  return async (packageDir, signal) => {
+    // Only when a package comes: the registry runs no graph itself, and need not load what does.
+    const { loadInChild } = await import('@assay/scoring');
+    return loadInChild(packageDir, { ...limits, signal });
+  };
+}

@@ -1,0 +1,258 @@
+/**
+ * Principals and their API keys. A key's secret is not here, only its SHA-256. Every change raises the revision of the key
+ * snapshot, so that whoever checks keys learns of it.
+ */
+import {
+  type ApiKey,
+  AssayError,
+  type CreateKey,
+  type KeySnapshot,
+  type Page,
+  type Principal,
+  type PrincipalKind,
+  type Scope,
+} from '@assay/contracts';
+import type { Database } from '@assay/database';
+import { newId } from '@assay/runtime';
+import { checkPrincipalName } from '../domain/principals.ts';
+import { type Actor, type Change, change, type Store } from './change.ts';
+import { type ApiKeysTable, fromJson, type PrincipalsTable, type Queryable, type RegistryTables } from './tables.ts';
+
+/** A row of a key with what is shown of its principal. */
+type KeyRow = ApiKeysTable & { readonly principal_name: string; readonly principal_kind: PrincipalKind };
+
+/** What becomes a key, its secret digested already. */
+export interface NewKey {
+  readonly id: string;
+  readonly secretSha256: string;
+  readonly scopes: readonly Scope[];
+  readonly endpoints: readonly string[] | undefined;
+  readonly description: string;
+  /** The file of the bootstrap folder that it comes from. */
+  readonly bootstrap: string | null;
+}
+
+/**
+ * Makes a key, and its principal where there is none of that name.
+ * @throws AssayError INVALID_ARGUMENT for a reserved name, FAILED_PRECONDITION for a principal of another kind
+ */
+export function createKey(
+  store: Store,
+  actor: Actor,
+  body: CreateKey,
+  made: { readonly id: string; readonly secretSha256: string },
+): Promise<ApiKey> {
+  checkPrincipalName(body.principal);
+  return change(store, actor, async (change) => {
+    const principal = await ensurePrincipal(change, body.principal, body.kind);
+    const row = await insertKey(change, principal, {
+      ...made,
+      scopes: body.scopes,
+      endpoints: body.endpoints,
+      description: body.description ?? '',
+      bootstrap: null,
+    });
+    return keyOf({ ...row, principal_name: principal.name, principal_kind: principal.kind });
+  });
+}
+
+/**
+ * Revokes a key for good; one that is revoked stays as it is.
+ * @throws AssayError NOT_FOUND; FAILED_PRECONDITION for the last key of an administrator
+ */
+export function revokeKey(store: Store, actor: Actor, id: string): Promise<ApiKey> {
+  return change(store, actor, async (change) => {
+    const row = await requireKey(change.trx, id);
+    if (row.revoked_at !== null) return keyOf(row);
+    if (isAdmin(row) && !(await hasAdmin(change.trx, id))) {
+      throw new AssayError(
+        'FAILED_PRECONDITION',
+        `${id} is the last key with the scope admin; without one nobody could make another. Make one first`,
+      );
+    }
+    await markRevoked(change, row, {});
+    return getKey(change.trx, id);
+  });
+}
+
+/** @throws AssayError NOT_FOUND */
+export async function getKey(db: Queryable, id: string): Promise<ApiKey> {
+  return keyOf(await requireKey(db, id));
+}
+
+/** Revoked ones too; oldest first. */
+export async function listKeys(
+  db: Queryable,
+  page: { readonly after?: string; readonly limit: number; readonly principal?: string },
+): Promise<Page<ApiKey>> {
+  let query = selectKeys(db);
+  if (page.after !== undefined) query = query.where('api_keys.id', '>', page.after);
+  if (page.principal !== undefined) query = query.where('principals.name', '=', page.principal);
+  const rows = await query
+    .orderBy('api_keys.id')
+    .limit(page.limit + 1)
+    .execute();
+  const items = rows.slice(0, page.limit).map(keyOf);
+  const last = items.at(-1);
+  return rows.length > page.limit && last !== undefined ? { items, next: last.id } : { items };
+}
+
+/** By name, ascending. */
+export async function listPrincipals(
+  db: Queryable,
+  page: { readonly after?: string; readonly limit: number },
+): Promise<Page<Principal>> {
+  let query = db.selectFrom('principals').selectAll();
+  if (page.after !== undefined) query = query.where('name', '>', page.after);
+  const rows = await query
+    .orderBy('name')
+    .limit(page.limit + 1)
+    .execute();
+  const items = rows.slice(0, page.limit).map(principalOf);
+  const last = items.at(-1);
+  return rows.length > page.limit && last !== undefined ? { items, next: last.name } : { items };
+}
+
+export async function readKeyRevision(db: Queryable): Promise<number> {
+  const row = await db.selectFrom('key_snapshot').select('revision').executeTakeFirstOrThrow();
+  return row.revision;
+}
+
+/** The keys that hold, in one transaction with their revision. */
+export function readKeySnapshot(database: Database<RegistryTables>): Promise<KeySnapshot> {
+  return database.transaction(async (trx) => {
+    const rows = await selectKeys(trx).where('api_keys.revoked_at', 'is', null).orderBy('api_keys.id').execute();
+    return {
+      revision: await readKeyRevision(trx),
+      keys: rows.map((row) => {
+        const { id, scopes, endpoints, principalId, principalName, principalKind } = keyOf(row);
+        return {
+          id,
+          secretSha256: row.secret_sha256,
+          principalId,
+          principalName,
+          principalKind,
+          scopes,
+          ...(endpoints === undefined ? {} : { endpoints }),
+        };
+      }),
+    };
+  });
+}
+
+/** Whether any key holds. */
+export async function hasKeys(db: Queryable): Promise<boolean> {
+  const row = await db.selectFrom('api_keys').select('id').where('revoked_at', 'is', null).limit(1).executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Whether a key with the scope `admin` holds, other than this one. */
+export async function hasAdmin(db: Queryable, otherThan = ''): Promise<boolean> {
+  const rows = await db
+    .selectFrom('api_keys')
+    .select('scopes')
+    .where('revoked_at', 'is', null)
+    .where('id', '!=', otherThan)
+    .execute();
+  return rows.some(isAdmin);
+}
+
+export async function ensurePrincipal(
+  change: Change,
+  name: string,
+  kind: PrincipalKind | undefined,
+): Promise<PrincipalsTable> {
+  const found = await change.trx.selectFrom('principals').selectAll().where('name', '=', name).executeTakeFirst();
+  if (found !== undefined) {
+    if (kind === undefined || kind === found.kind) return found;
+    throw new AssayError('FAILED_PRECONDITION', `kind: ${name} is a ${found.kind} already, not a ${kind}`);
+  }
+  const row: PrincipalsTable = {
+    id: newId('prn'),
+    name,
+    kind: kind ?? 'person',
+    created_at: change.at,
+    created_by: change.actor.principal,
+  };
+  await change.trx.insertInto('principals').values(row).execute();
+  change.record('principal.create', `principal/${row.id}`, { name, kind: row.kind });
+  return row;
+}
+
+export async function insertKey(change: Change, principal: PrincipalsTable, key: NewKey): Promise<ApiKeysTable> {
+  const row: ApiKeysTable = {
+    id: key.id,
+    principal_id: principal.id,
+    secret_sha256: key.secretSha256,
+    scopes: JSON.stringify([...new Set(key.scopes)]),
+    endpoints: key.endpoints === undefined ? null : JSON.stringify([...new Set(key.endpoints)]),
+    description: key.description,
+    bootstrap: key.bootstrap,
+    created_at: change.at,
+    created_by: change.actor.principal,
+    revoked_at: null,
+    revoked_by: null,
+  };
+  await change.trx.insertInto('api_keys').values(row).execute();
+  change.record('key.create', `key/${row.id}`, {
+    principalId: principal.id,
+    principal: principal.name,
+    scopes: fromJson<Scope[]>(row.scopes),
+    endpoints: key.endpoints ?? null,
+    description: row.description,
+  });
+  change.rekeyed();
+  return row;
+}
+
+export async function markRevoked(
+  change: Change,
+  row: ApiKeysTable,
+  details: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await change.trx
+    .updateTable('api_keys')
+    .set({ revoked_at: change.at, revoked_by: change.actor.principal })
+    .where('id', '=', row.id)
+    .execute();
+  change.record('key.revoke', `key/${row.id}`, { principalId: row.principal_id, ...details });
+  change.rekeyed();
+}
+
+async function requireKey(db: Queryable, id: string): Promise<KeyRow> {
+  const row = await selectKeys(db).where('api_keys.id', '=', id).executeTakeFirst();
+  if (row === undefined) throw new AssayError('NOT_FOUND', `there is no key "${id}"`);
+  return row;
+}
+
+function selectKeys(db: Queryable) {
+  return db
+    .selectFrom('api_keys')
+    .innerJoin('principals', 'principals.id', 'api_keys.principal_id')
+    .selectAll('api_keys')
+    .select(['principals.name as principal_name', 'principals.kind as principal_kind']);
+}
+
+function isAdmin(row: { readonly scopes: string }): boolean {
+  return fromJson<Scope[]>(row.scopes).includes('admin');
+}
+
+function keyOf(row: KeyRow): ApiKey {
+  return {
+    id: row.id,
+    principalId: row.principal_id,
+    principalName: row.principal_name,
+    principalKind: row.principal_kind,
+    scopes: fromJson<Scope[]>(row.scopes),
+    ...(row.endpoints === null ? {} : { endpoints: fromJson<string[]>(row.endpoints) }),
+    description: row.description,
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    revokedAt: row.revoked_at,
+    revokedBy: row.revoked_by,
+  };
+}
+
+function principalOf(row: PrincipalsTable): Principal {
+  return { id: row.id, name: row.name, kind: row.kind, createdAt: row.created_at, createdBy: row.created_by };
+}

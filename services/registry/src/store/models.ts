@@ -1,0 +1,191 @@
+/** Models: a name, and the versions and aliases under it. */
+import { AssayError, type CreateModel, type Model, nearest, type Page } from '@assay/contracts';
+import { newId } from '@assay/runtime';
+import { checkModelName } from '../domain/names.ts';
+import { type Actor, type Change, change, type EventType, type Store } from './change.ts';
+import { checkRevision } from './stale.ts';
+import type { ModelsTable, Queryable } from './tables.ts';
+
+/** Names looked at for a "did you mean". */
+const NAMES_TO_SUGGEST = 1000;
+
+export type ModelRow = ModelsTable;
+
+/**
+ * @param nameOrId a name wins over an id
+ * @throws AssayError NOT_FOUND with the nearest name
+ */
+export async function requireModel(db: Queryable, nameOrId: string): Promise<ModelRow> {
+  const row = await findModel(db, nameOrId);
+  if (row !== undefined) return row;
+  const names = await db.selectFrom('models').select('name').orderBy('name').limit(NAMES_TO_SUGGEST).execute();
+  const suggestion = nearest(
+    nameOrId,
+    names.map((model) => model.name),
+  );
+  throw new AssayError(
+    'NOT_FOUND',
+    `there is no model "${nameOrId}"${suggestion === undefined ? '' : `; did you mean "${suggestion}"?`}`,
+  );
+}
+
+async function findModel(db: Queryable, nameOrId: string): Promise<ModelRow | undefined> {
+  const rows = await db
+    .selectFrom('models')
+    .selectAll()
+    .where((eb) => eb.or([eb('name', '=', nameOrId), eb('id', '=', nameOrId)]))
+    .execute();
+  return rows.find((row) => row.name === nameOrId) ?? rows[0];
+}
+
+export async function getModel(db: Queryable, nameOrId: string): Promise<Model> {
+  return toModel(db, await requireModel(db, nameOrId));
+}
+
+/** By name, ascending. */
+export async function listModels(db: Queryable, page: { after?: string; limit: number }): Promise<Page<Model>> {
+  let query = db.selectFrom('models').selectAll();
+  if (page.after !== undefined) query = query.where('name', '>', page.after);
+  const rows = await query
+    .orderBy('name')
+    .limit(page.limit + 1)
+    .execute();
+  const shown = rows.slice(0, page.limit);
+  const aliases = await aliasesOf(
+    db,
+    shown.map((row) => row.id),
+  );
+  const items = shown.map((row) => modelOf(row, aliases.get(row.id) ?? {}));
+  const last = shown.at(-1);
+  return rows.length > page.limit && last !== undefined ? { items, next: last.name } : { items };
+}
+
+/** @throws AssayError ALREADY_EXISTS */
+export function createModel(store: Store, actor: Actor, body: CreateModel): Promise<Model> {
+  checkModelName(body.name);
+  return change(store, actor, async (change) => {
+    await refuseTakenName(change.trx, body.name);
+    const row: ModelRow = {
+      id: newId('mdl'),
+      name: body.name,
+      description: body.description ?? '',
+      revision: 1,
+      last_version: 0,
+      created_at: change.at,
+      updated_at: change.at,
+    };
+    await change.trx.insertInto('models').values(row).execute();
+    const model = modelOf(row, {});
+    change.record('model.create', `model/${row.id}`, { name: row.name, description: row.description });
+    change.announce('assay.model.created.v1', row.id, row.revision, model);
+    return model;
+  });
+}
+
+export interface ModelUpdate {
+  readonly expectedRevision: number;
+  readonly name?: string;
+  readonly description?: string;
+}
+
+/**
+ * Renames or describes a model. Its default endpoint keeps the name that applications call.
+ * @throws AssayError STALE_REVISION, ALREADY_EXISTS
+ */
+export function updateModel(store: Store, actor: Actor, nameOrId: string, update: ModelUpdate): Promise<Model> {
+  if (update.name !== undefined) checkModelName(update.name);
+  return change(store, actor, async (change) => {
+    const row = await requireModel(change.trx, nameOrId);
+    checkRevision({
+      what: `model ${row.name}`,
+      expectedRevision: update.expectedRevision,
+      currentRevision: row.revision,
+      last: { at: row.updated_at, state: `called ${row.name}, with ${row.last_version} versions` },
+    });
+    const name = update.name ?? row.name;
+    const description = update.description ?? row.description;
+    if (name === row.name && description === row.description) return toModel(change.trx, row);
+    if (name !== row.name) {
+      await refuseTakenName(change.trx, name, row.id);
+      change.rerouted();
+    }
+    await change.trx.updateTable('models').set({ name, description }).where('id', '=', row.id).execute();
+    change.record('model.update', `model/${row.id}`, {
+      from: { name: row.name, description: row.description },
+      to: { name, description },
+    });
+    return modelChanged(change, row.id, 'assay.model.updated.v1');
+  });
+}
+
+/** A change of a version or an alias is a change of its model: counted, and announced with the whole model. */
+export async function modelChanged(change: Change, modelId: string, type: EventType): Promise<Model> {
+  const row = await change.trx
+    .updateTable('models')
+    .set((eb) => ({ revision: eb('revision', '+', 1), updated_at: change.at }))
+    .where('id', '=', modelId)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  const model = await toModel(change.trx, row);
+  change.announce(type, row.id, row.revision, model);
+  return model;
+}
+
+/**
+ * Model names and endpoint names share one space: a model's name is reserved for its default endpoint. A model may take
+ * back the name of an endpoint that follows it.
+ */
+async function refuseTakenName(db: Queryable, name: string, modelId?: string): Promise<void> {
+  const model = await db.selectFrom('models').select('id').where('name', '=', name).executeTakeFirst();
+  if (model !== undefined) {
+    throw new AssayError('ALREADY_EXISTS', `a model "${name}" exists (${model.id}); choose another name`);
+  }
+  const endpoint = await db
+    .selectFrom('endpoints')
+    .select(['id', 'follow_model_id'])
+    .where('name', '=', name)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  if (endpoint !== undefined && (modelId === undefined || endpoint.follow_model_id !== modelId)) {
+    throw new AssayError(
+      'ALREADY_EXISTS',
+      `an endpoint "${name}" exists (${endpoint.id}), and a model's name is the name of its default endpoint; choose another name`,
+    );
+  }
+}
+
+async function toModel(db: Queryable, row: ModelRow): Promise<Model> {
+  const aliases = await aliasesOf(db, [row.id]);
+  return modelOf(row, aliases.get(row.id) ?? {});
+}
+
+function modelOf(row: ModelRow, aliases: Record<string, number>): Model {
+  return {
+    id: row.id,
+    name: row.name,
+    description: row.description,
+    revision: row.revision,
+    latestVersion: row.last_version === 0 ? null : row.last_version,
+    aliases,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+async function aliasesOf(db: Queryable, modelIds: readonly string[]): Promise<Map<string, Record<string, number>>> {
+  const byModel = new Map<string, Record<string, number>>();
+  if (modelIds.length === 0) return byModel;
+  const rows = await db
+    .selectFrom('aliases')
+    .innerJoin('versions', 'versions.id', 'aliases.version_id')
+    .select(['aliases.model_id', 'aliases.alias', 'versions.version'])
+    .where('aliases.model_id', 'in', modelIds)
+    .orderBy('aliases.alias')
+    .execute();
+  for (const row of rows) {
+    const aliases = byModel.get(row.model_id) ?? {};
+    aliases[row.alias] = row.version;
+    byModel.set(row.model_id, aliases);
+  }
+  return byModel;
+}

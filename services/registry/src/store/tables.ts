@@ -1,0 +1,143 @@
+/**
+ * The registry's tables. Times are integer milliseconds, ids and JSON are text. Nothing here is read by another service.
+ *
+ * A deleted alias or endpoint leaves its row behind, with its revision: a name that comes back goes on counting, so that
+ * a writer who saw the old one loses its compare-and-set.
+ */
+import type { PrincipalKind } from '@assay/contracts';
+import type { Kysely, Transaction } from 'kysely';
+
+export interface ModelsTable {
+  id: string;
+  name: string;
+  description: string;
+  /** Grows with each change of what `Model` shows: description, versions, aliases. */
+  revision: number;
+  /** The number of the newest version, 0 before the first; the next one is one more. */
+  last_version: number;
+  created_at: number;
+  updated_at: number;
+}
+
+/** Immutable: rows are inserted, whole, and never updated. */
+export interface VersionsTable {
+  id: string;
+  model_id: string;
+  version: number;
+  digest: string;
+  files: string;
+  signature: string;
+  metrics: string;
+  description: string;
+  tags: string;
+  idempotency_key: string | null;
+  created_at: number;
+  created_by: string;
+}
+
+export interface AliasesTable {
+  model_id: string;
+  alias: string;
+  /** null once deleted. */
+  version_id: string | null;
+  revision: number;
+  moved_at: number;
+  moved_by: string;
+}
+
+export interface EndpointsTable {
+  id: string;
+  name: string;
+  contract: string;
+  variants: string;
+  follow_model_id: string | null;
+  follow_alias: string | null;
+  salt: string;
+  default_timeout_ms: number;
+  revision: number;
+  created_at: number;
+  updated_at: number;
+  updated_by: string;
+  deleted_at: number | null;
+}
+
+/** One row: the revision of the routing snapshot. */
+export interface RoutingTable {
+  singleton: number;
+  revision: number;
+}
+
+export interface PrincipalsTable {
+  id: string;
+  name: string;
+  kind: PrincipalKind;
+  created_at: number;
+  created_by: string;
+}
+
+export interface ApiKeysTable {
+  id: string;
+  principal_id: string;
+  /** Of 256 random bits: it gives nothing away. */
+  secret_sha256: string;
+  /** JSON, as is `endpoints`; null: all endpoints. */
+  scopes: string;
+  endpoints: string | null;
+  description: string;
+  /** The file of the bootstrap folder that it comes from; null for one that was made by the API. */
+  bootstrap: string | null;
+  created_at: number;
+  created_by: string;
+  /** null while it holds. */
+  revoked_at: number | null;
+  revoked_by: string | null;
+}
+
+/** One row: the revision of the key snapshot. */
+export interface KeySnapshotTable {
+  singleton: number;
+  revision: number;
+}
+
+export interface AuditTable {
+  sequence: number;
+  id: string;
+  at: number;
+  principal: string;
+  action: string;
+  resource: string;
+  request_id: string;
+  details_sha256: string;
+  previous_hash: string;
+  hash: string;
+  /** null once erased. */
+  details: string | null;
+}
+
+/** One row: where the chain ends, so that entries missing from the end are missed. */
+export interface AuditHeadTable {
+  singleton: number;
+  sequence: number;
+  hash: string;
+}
+
+export interface RegistryTables {
+  models: ModelsTable;
+  versions: VersionsTable;
+  aliases: AliasesTable;
+  endpoints: EndpointsTable;
+  routing: RoutingTable;
+  principals: PrincipalsTable;
+  api_keys: ApiKeysTable;
+  key_snapshot: KeySnapshotTable;
+  audit: AuditTable;
+  audit_head: AuditHeadTable;
+}
+
+/** What reads take: the database, or a transaction in it. */
+export type Queryable = Kysely<RegistryTables> | Transaction<RegistryTables>;
+
+/** A JSON column of ours, as what we wrote there. */
+export function fromJson<T>(text: string): T {
+  return JSON.parse(text) as T; // the column was written by `JSON.stringify` of a T in the same store
+}

@@ -1,0 +1,241 @@
+/** Versions: one immutable package under a model. A version is in the table whole, or not at all. */
+import { AssayError, type PackageFile, type Page, type Signature, type Version } from '@assay/contracts';
+import { newId } from '@assay/runtime';
+import type { CandidateVersion } from '../domain/endpoint-rules.ts';
+import { looksLikeId } from '../domain/names.ts';
+import { sameFiles } from '../domain/package-files.ts';
+import { type Actor, change, type Store } from './change.ts';
+import { type ModelRow, modelChanged, requireModel } from './models.ts';
+import { fromJson, type Queryable, type VersionsTable } from './tables.ts';
+
+/** What a checked package says; all of it is known before the version gets its number. */
+export interface NewVersion {
+  readonly digest: string;
+  readonly files: readonly PackageFile[];
+  readonly signature: Signature;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly description: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly idempotencyKey?: string;
+}
+
+/**
+ * Gives the package its id and number: consecutive within the model, distinct under any concurrency, since the model's
+ * row is read and written in one transaction. `created` is false when the idempotency key had made a version before.
+ */
+export function insertVersion(
+  store: Store,
+  actor: Actor,
+  modelId: string,
+  made: NewVersion,
+): Promise<{ version: Version; created: boolean }> {
+  return change(store, actor, async (change) => {
+    const model = await requireModel(change.trx, modelId);
+    if (made.idempotencyKey !== undefined) {
+      const before = await findByIdempotencyKey(change.trx, model, made.idempotencyKey, made.files);
+      if (before !== undefined) return { version: before, created: false };
+    }
+    const row: VersionsTable = {
+      id: newId('ver'),
+      model_id: model.id,
+      version: model.last_version + 1,
+      digest: made.digest,
+      files: JSON.stringify(made.files),
+      signature: JSON.stringify(made.signature),
+      metrics: JSON.stringify(made.metrics),
+      description: made.description,
+      tags: JSON.stringify(made.tags),
+      idempotency_key: made.idempotencyKey ?? null,
+      created_at: change.at,
+      created_by: actor.principal,
+    };
+    await change.trx.insertInto('versions').values(row).execute();
+    await change.trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
+    const version = versionOf(row, model.name, []);
+    change.record('version.register', `version/${row.id}`, {
+      model: model.id,
+      modelName: model.name,
+      version: row.version,
+      digest: row.digest,
+      description: row.description,
+      tags: made.tags,
+    });
+    change.announce('assay.version.registered.v1', row.id, 1, version);
+    await modelChanged(change, model.id, 'assay.model.version-registered.v1');
+    return { version, created: true };
+  });
+}
+
+/**
+ * The version that this key made before, if any.
+ * @throws AssayError ALREADY_EXISTS when it made one of other files
+ */
+export async function findByIdempotencyKey(
+  db: Queryable,
+  model: ModelRow,
+  key: string,
+  files: readonly PackageFile[],
+): Promise<Version | undefined> {
+  const row = await db
+    .selectFrom('versions')
+    .selectAll()
+    .where('model_id', '=', model.id)
+    .where('idempotency_key', '=', key)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const version = await toVersion(db, row, model.name);
+  if (!sameFiles(version.files, files)) {
+    throw new AssayError(
+      'ALREADY_EXISTS',
+      `idempotencyKey: "${key}" made version ${row.version} of ${model.name} of other files; use a key of its own for each package`,
+    );
+  }
+  return version;
+}
+
+/**
+ * @param numberOrId of a version of `model`
+ * @throws AssayError NOT_FOUND
+ */
+export async function requireVersion(
+  db: Queryable,
+  model: ModelRow,
+  numberOrId: number | string,
+): Promise<VersionsTable> {
+  const number = typeof numberOrId === 'number' ? numberOrId : parseNumber(numberOrId);
+  const query = db.selectFrom('versions').selectAll().where('model_id', '=', model.id);
+  const row = await (number === undefined
+    ? query.where('id', '=', String(numberOrId))
+    : query.where('version', '=', number)
+  ).executeTakeFirst();
+  if (row !== undefined) return row;
+  const has = model.last_version === 0 ? 'it has none yet' : `it has 1 to ${model.last_version}`;
+  throw new AssayError('NOT_FOUND', `model ${model.name} has no version ${numberOrId}; ${has}`);
+}
+
+function parseNumber(text: string): number | undefined {
+  return !looksLikeId(text, 'ver') && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
+}
+
+export async function getVersion(db: Queryable, modelNameOrId: string, numberOrId: string): Promise<Version> {
+  const model = await requireModel(db, modelNameOrId);
+  return toVersion(db, await requireVersion(db, model, numberOrId), model.name);
+}
+
+/** @throws AssayError NOT_FOUND */
+export async function getVersionById(db: Queryable, id: string): Promise<Version> {
+  const row = await db
+    .selectFrom('versions')
+    .innerJoin('models', 'models.id', 'versions.model_id')
+    .selectAll('versions')
+    .select('models.name as model_name')
+    .where('versions.id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) throw new AssayError('NOT_FOUND', `there is no version with the id "${id}"`);
+  return toVersion(db, row, row.model_name);
+}
+
+/** Newest first. */
+export async function listVersions(
+  db: Queryable,
+  modelNameOrId: string,
+  page: { before?: number; limit: number },
+): Promise<Page<Version>> {
+  const model = await requireModel(db, modelNameOrId);
+  let query = db.selectFrom('versions').selectAll().where('model_id', '=', model.id);
+  if (page.before !== undefined) query = query.where('version', '<', page.before);
+  const rows = await query
+    .orderBy('version', 'desc')
+    .limit(page.limit + 1)
+    .execute();
+  const shown = rows.slice(0, page.limit);
+  const aliases = await aliasNamesOf(
+    db,
+    shown.map((row) => row.id),
+  );
+  const items = shown.map((row) => versionOf(row, model.name, aliases.get(row.id) ?? []));
+  const last = shown.at(-1);
+  return rows.length > page.limit && last !== undefined ? { items, next: String(last.version) } : { items };
+}
+
+/**
+ * The versions with these ids, in their order, as the rules of endpoints want them.
+ * @throws AssayError INVALID_ARGUMENT with the place of each unknown one
+ */
+export async function requireCandidates(db: Queryable, ids: readonly string[]): Promise<CandidateVersion[]> {
+  const rows = await db
+    .selectFrom('versions')
+    .innerJoin('models', 'models.id', 'versions.model_id')
+    .select(['versions.id', 'versions.model_id', 'models.name', 'versions.version', 'versions.signature'])
+    .where('versions.id', 'in', [...ids])
+    .execute();
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const details = ids.flatMap((id, i) =>
+    byId.has(id)
+      ? []
+      : [
+          {
+            place: `variants[${i}].versionId`,
+            message: `there is no version "${id}"`,
+            expected: 'the id of a version',
+          },
+        ],
+  );
+  const [first] = details;
+  if (first) throw new AssayError('INVALID_ARGUMENT', `${first.place}: ${first.message}`, { details });
+  return ids.flatMap((id) => {
+    const row = byId.get(id);
+    return row === undefined
+      ? []
+      : [
+          {
+            id: row.id,
+            modelId: row.model_id,
+            modelName: row.name,
+            version: row.version,
+            signature: fromJson<Signature>(row.signature),
+          },
+        ];
+  });
+}
+
+async function toVersion(db: Queryable, row: VersionsTable, modelName: string): Promise<Version> {
+  const aliases = await aliasNamesOf(db, [row.id]);
+  return versionOf(row, modelName, aliases.get(row.id) ?? []);
+}
+
+function versionOf(row: VersionsTable, modelName: string, aliases: string[]): Version {
+  return {
+    id: row.id,
+    modelId: row.model_id,
+    modelName,
+    version: row.version,
+    digest: row.digest,
+    files: fromJson<PackageFile[]>(row.files),
+    signature: fromJson<Signature>(row.signature),
+    metrics: fromJson<Record<string, number>>(row.metrics),
+    aliases,
+    description: row.description,
+    tags: fromJson<Record<string, string>>(row.tags),
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+  };
+}
+
+async function aliasNamesOf(db: Queryable, versionIds: readonly string[]): Promise<Map<string, string[]>> {
+  const byVersion = new Map<string, string[]>();
+  if (versionIds.length === 0) return byVersion;
+  const rows = await db
+    .selectFrom('aliases')
+    .select(['version_id', 'alias'])
+    .where('version_id', 'in', [...versionIds])
+    .orderBy('alias')
+    .execute();
+  for (const row of rows) {
+    if (row.version_id === null) continue;
+    const names = byVersion.get(row.version_id) ?? [];
+    names.push(row.alias);
+    byVersion.set(row.version_id, names);
+  }
+  return byVersion;
+}

@@ -1,0 +1,31 @@
+/** The program of a training job's process, run by the launcher. */
+import { createRegistryClient, createTrainingClient } from '@assay/client';
+import { AssayError, parse } from '@assay/contracts';
+import { type JobContext, JobError } from '@assay/jobs';
+import { DataError } from '@assay/tables';
+import { JobInput, TOKEN_VARIABLE } from '../job/job-input.ts';
+import { createReporter } from '../job/reporter.ts';
+import { runTrainingJob } from '../job/run-job.ts';
+
+export async function run({ spec, dir, signal }: JobContext): Promise<void> {
+  const input = parse(JobInput, spec, 'job input');
+  const token = process.env[TOKEN_VARIABLE];
+  if (token === undefined)
+    throw new AssayError('INTERNAL', `${TOKEN_VARIABLE} is not set; a job is started by the launcher`);
+  await using training = createTrainingClient({ url: input.trainingUrl, bearerToken: token });
+  await using registry = createRegistryClient({ url: input.registryUrl });
+  const report = createReporter({
+    push: (progress) => training.putProgress(input.jobId, progress, { signal }),
+    write: (line) => process.stdout.write(`${new Date().toISOString()} ${line}\n`),
+  });
+  try {
+    const result = await runTrainingJob(input, { dir, registry, report, signal });
+    await report.flush();
+    await training.putResult(input.jobId, result, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    await report.flush();
+    if (error instanceof DataError) throw new JobError('data', error.message, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,171 @@
+/** For the tests of this service: the routes of a registry that a job uses, on a real port, keeping what it is given. */
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { dirname, join } from 'node:path';
+import { AssayError, type CreateVersion, type Version } from '@assay/contracts';
+import { readManifest } from '@assay/model-package';
+
+export interface RegistryUnderTest {
+  readonly url: string;
+  readonly versions: readonly Version[];
+  /** Alias → version id. */
+  readonly aliases: ReadonlyMap<string, string>;
+  /** How often a version was asked to be made, repetitions included. */
+  readonly registrations: number;
+  /** The next version is registered and its caller gets no answer; resolves when that has happened. */
+  swallowNextAnswer(): Promise<void>;
+  /** Writes the files of a version into a folder. */
+  writePackage(version: Version, dir: string): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+export async function startRegistry(): Promise<RegistryUnderTest> {
+  const models = new Set<string>();
+  const blobs = new Map<string, Buffer>();
+  const versions: Version[] = [];
+  const keys = new Map<string, Version>();
+  const aliases = new Map<string, { versionId: string; revision: number }>();
+  let registrations = 0;
+  let swallow: PromiseWithResolvers<void> | undefined;
+
+  function register(model: string, body: CreateVersion): Version {
+    registrations++;
+    const before = keys.get(`${model}/${body.idempotencyKey}`);
+    if (before !== undefined) return before;
+    const manifestFile = body.files.find((file) => file.path === 'assay.json');
+    const bytes = blobs.get(manifestFile?.sha256 ?? '');
+    if (bytes === undefined) throw new AssayError('UNPROCESSABLE_MODEL', 'assay.json was not uploaded');
+    const manifest = readManifest(bytes.toString());
+    const version: Version = {
+      id: `ver_${versions.length + 1}`,
+      modelId: `mdl_${model}`,
+      modelName: model,
+      version: versions.length + 1,
+      digest: manifestFile?.sha256 ?? '',
+      files: body.files,
+      signature: manifest.signature,
+      metrics: manifest.lineage.metrics,
+      aliases: [],
+      description: body.description ?? '',
+      tags: body.tags ?? {},
+      createdAt: Date.now(),
+      createdBy: 'local',
+    };
+    versions.push(version);
+    keys.set(`${model}/${body.idempotencyKey}`, version);
+    return version;
+  }
+
+  function answer(request: IncomingMessage, body: Buffer): Answer | undefined {
+    const { pathname } = new URL(request.url ?? '/', 'http://registry');
+    const [, , kind = '', name = '', part = '', item = ''] = pathname.split('/').map(decodeURIComponent);
+    const route = `${request.method} ${kind}${name === '' ? '' : '/x'}${part === '' ? '' : `/${part}`}${item === '' ? '' : '/y'}`;
+    const json = () => JSON.parse(body.toString()); // only for routes that take JSON
+    const modelOf = (id: string) => ({
+      id: `mdl_${id}`,
+      name: id,
+      description: '',
+      revision: 1,
+      latestVersion: null,
+      aliases: {},
+      createdAt: 0,
+      updatedAt: 0,
+    });
+    const aliasOf = (alias: string) => {
+      const found = aliases.get(alias);
+      const version = versions.find(({ id }) => id === found?.versionId);
+      if (found === undefined || version === undefined) throw new AssayError('NOT_FOUND', `there is no alias ${alias}`);
+      const { modelId, modelName } = version;
+      return { modelId, modelName, alias, ...found, version: version.version, movedAt: 0, movedBy: 'local' };
+    };
+    switch (route) {
+      case 'GET models/x':
+        if (!models.has(name)) throw new AssayError('NOT_FOUND', `there is no model ${name}`);
+        return { status: 200, body: modelOf(name) };
+      case 'POST models':
+        models.add(json().name);
+        return { status: 201, body: modelOf(json().name) };
+      case 'HEAD blobs/x':
+        return { status: blobs.has(name) ? 200 : 404 };
+      case 'PUT blobs/x':
+        if (createHash('sha256').update(body).digest('hex') !== name)
+          throw new AssayError('INVALID_ARGUMENT', 'digest');
+        blobs.set(name, body);
+        return { status: 201, body: { sha256: name, sizeBytes: body.length } };
+      case 'POST models/x/versions': {
+        const version = register(name, json());
+        if (swallow === undefined) return { status: 201, body: version };
+        swallow.resolve();
+        swallow = undefined;
+        return undefined;
+      }
+      case 'GET models/x/aliases/y':
+        return { status: 200, body: aliasOf(item) };
+      case 'PUT models/x/aliases/y':
+        if ((aliases.get(item)?.revision ?? 0) !== json().expectedRevision)
+          throw new AssayError('STALE_REVISION', 'moved');
+        aliases.set(item, { versionId: json().version, revision: json().expectedRevision + 1 });
+        return { status: 200, body: aliasOf(item) };
+      default:
+        throw new AssayError('NOT_FOUND', `no route ${route}`);
+    }
+  }
+
+  const server = createServer((request, response) => {
+    void serve(request, response, answer);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo; // it listens on TCP
+  return {
+    url: `http://127.0.0.1:${port}`,
+    versions,
+    get aliases() {
+      return new Map([...aliases].map(([alias, { versionId }]) => [alias, versionId]));
+    },
+    get registrations() {
+      return registrations;
+    },
+    swallowNextAnswer() {
+      swallow = Promise.withResolvers();
+      return swallow.promise;
+    },
+    async writePackage(version, dir) {
+      for (const file of version.files) {
+        const path = join(dir, file.path);
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(path, blobs.get(file.sha256) ?? '');
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: (request: IncomingMessage, body: Buffer) => Answer | undefined,
+): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const respond = (status: number, body: unknown) =>
+    response
+      .writeHead(status, { 'content-type': 'application/json' })
+      .end(body === undefined ? '' : JSON.stringify(body));
+  try {
+    const answered = answer(request, Buffer.concat(chunks));
+    if (answered !== undefined) respond(answered.status, answered.body);
+  } catch (thrown) {
+    const error = AssayError.from(thrown);
+    respond(error.kind.httpStatus, error.toBody('req_test'));
+  }
+}

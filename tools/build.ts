@@ -1,0 +1,95 @@
+/**
+ * Writes the bundle: `node tools/build.ts` → `dist/entries/*.mjs` (one for each `src/entries/*.ts` and the command
+ * line), `dist/chunks/*.mjs` (what they share; drivers in chunks of their own, loaded when chosen), source maps, and
+ * `dist/meta.json` (which sources are in which file). Native packages stay in `node_modules`.
+ */
+import { readFileSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { build } from 'esbuild';
+import { readWorkspaces, sourceFiles } from './workspaces.ts';
+
+/** Native code, and packages that find files beside themselves. */
+const EXTERNAL = ['onnxruntime-node', 'koffi', '@duckdb/node-api', 'better-sqlite3', '@fastify/swagger-ui'];
+
+/** What CommonJS packages expect, and an ES module has not. */
+const COMMONJS_NAMES = [
+  "import { createRequire as __assayCreateRequire } from 'node:module';",
+  "import { dirname as __assayDirname } from 'node:path';",
+  'const require = __assayCreateRequire(import.meta.url);',
+  'const __filename = import.meta.filename;',
+  'const __dirname = __assayDirname(__filename);',
+].join(' ');
+
+/** `cli` → cli/src/main.ts; `services-training-job` → services/training/src/entries/job.ts. */
+export function entryPoints(root: string): Record<string, string> {
+  const entries: Record<string, string> = { cli: 'cli/src/main.ts' };
+  for (const workspace of readWorkspaces(root).workspaces) {
+    for (const file of sourceFiles(root, workspace)) {
+      if (!file.startsWith(`${workspace.path}/src/entries/`) || file.endsWith('.test.ts')) continue;
+      entries[`${workspace.path.replaceAll('/', '-')}-${basename(file, '.ts')}`] = file;
+    }
+  }
+  return entries;
+}
+
+/** Builds everything, then takes the place of `outdir`, so that a build that fails leaves the old one. */
+export async function buildBundle(root: string, outdir: string): Promise<{ files: number; sizeBytes: number }> {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }; // our own
+  const { metafile, outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: Object.entries(entryPoints(root)).map(([out, file]) => ({ in: file, out: `entries/${out}` })),
+    outdir,
+    write: false,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    sourcemap: true,
+    sourcesContent: false,
+    keepNames: true,
+    metafile: true,
+    external: EXTERNAL,
+    banner: { js: COMMONJS_NAMES },
+    define: { ASSAY_BUNDLE_VERSION: JSON.stringify(version) },
+    logLevel: 'warning',
+  });
+  // Whole or as it was: written elsewhere on the same disk, then moved.
+  await mkdir(join(root, '.cache'), { recursive: true });
+  const fresh = await mkdtemp(join(root, '.cache', 'bundle-'));
+  try {
+    for (const { path, contents } of outputFiles) {
+      const target = join(fresh, relative(outdir, path));
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, contents);
+    }
+    await writeFile(join(fresh, 'meta.json'), JSON.stringify(slim(metafile.outputs, relative(root, outdir))));
+    await rm(outdir, { recursive: true, force: true });
+    await chmod(fresh, 0o755); // mkdtemp makes it private
+    await rename(fresh, outdir);
+    const outputs = Object.entries(metafile.outputs).filter(([file]) => file.endsWith('.mjs'));
+    return { files: outputs.length, sizeBytes: outputs.reduce((sum, [, { bytes }]) => sum + bytes, 0) };
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** `{"entries/cli.mjs": ["cli/src/main.ts", …]}` */
+function slim(outputs: Record<string, { inputs: Record<string, unknown> }>, outdir: string): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(outputs)
+      .filter(([file]) => file.endsWith('.mjs'))
+      .map(([file, { inputs }]) => [relative(outdir, file), Object.keys(inputs)]),
+  );
+}
+
+if (import.meta.main) {
+  const root = join(import.meta.dirname, '..');
+  const startedMs = performance.now();
+  const { files, sizeBytes } = await buildBundle(root, join(root, 'dist'));
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  process.stdout.write(`dist: ${files} files, ${(sizeBytes / 1e6).toFixed(1)} MB, in ${seconds} s\n`);
+}

@@ -1,0 +1,44 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * unit: pure and in process, in parallel. real: each file starts the real part that it needs (a child process, a native
+ * trainer, a server). system: whole programs, one at a time.
+ */
+const setupFiles = ['test/parts/property-tests.ts'];
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          setupFiles,
+          include: ['{packages,services}/*/src/**/*.test.ts', 'cli/src/**/*.test.ts', 'tools/**/*.test.ts'],
+          exclude: ['**/*.real.test.ts', '**/node_modules/**'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'real',
+          setupFiles,
+          include: ['{packages,services}/*/src/**/*.real.test.ts', 'cli/src/**/*.real.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'system',
+          setupFiles,
+          include: ['test/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
