@@ -39,8 +39,32 @@ up: build ## Start registry, training and inference in one process and train the
 
 .PHONY: test
 test: setup build $(PYTHON_DIR)/.assay-setup ## Run all tests
-	@rm -rf test/reports && mkdir -p test/reports
-	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) $(VITEST) --reporter=default --reporter=json --outputFile.json=test/reports/vitest.json
+	@mkdir -p test/reports && rm -f test/reports/vitest.json
+	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) $(VITEST) --project unit --project real --project system \
+	  --reporter=default --reporter=json --outputFile.json=test/reports/vitest.json
+
+.cache/bin/.chart-tools: test/chart/install-tools
+	@echo "Building helm and kubeconform (once; needs Go) …"
+	@test/chart/install-tools
+	@touch $@
+
+.PHONY: chart-test
+chart-test: setup build .cache/bin/.chart-tools ## Check the Helm chart and the files of the images (needs Go)
+	@mkdir -p test/reports
+	@$(VITEST) --project chart --reporter=default --reporter=json --outputFile.json=test/reports/chart.json
+
+.PHONY: soak
+soak: setup build $(PYTHON_DIR)/.assay-setup ## Run the long forms of the kill and load tests
+	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) SOAK_RECORDS=100000 SOAK_KILLS=20 SOAK_FREEZES=4 $(VITEST) --project system test/kafka
+	@SOAK_KILLS=20 $(VITEST) --project real services/batch
+
+.PHONY: images
+images: build ## Build the images (docker or buildah; ASSAY_BASE_IMAGE and ASSAY_IMAGE_TAG choose base and tag)
+	@dockerfiles/build
+
+.PHONY: cluster-test
+cluster-test: build ## Run everything on a real one-node Kubernetes (root; builds Kubernetes once)
+	@test/cluster/run
 
 .PHONY: test-unit
 test-unit: setup ## Run the fast tests only: no servers, no children (the inner loop)
@@ -68,10 +92,12 @@ format: setup ## Format the sources and apply the linter's safe fixes
 .PHONY: generate
 generate: setup ## Write the reference documents and OpenAPI from the sources
 	@$(NODE) tools/generate.ts
+	@$(NODE) charts/generate.ts
 
 .PHONY: verify-generated
 verify-generated: setup ## Fail when a generated file differs from what the sources give
 	@$(NODE) tools/generate.ts --verify
+	@$(NODE) charts/generate.ts --verify
 
 .PHONY: bench
 bench: build ## Measure scoring and training beside their baselines, in one run

@@ -2,8 +2,10 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * unit: pure and in process, in parallel. real: each file starts the real part that it needs (a child process, a native
- * trainer, a server). system: whole programs, one at a time.
+ * trainer, a server). system: whole programs, one at a time. chart: the Helm chart and the images' files, with helm and
+ * kubeconform (`make chart-test`; `make test` leaves it out).
  */
+const chartTests = ['test/chart/**/*.test.ts', 'test/cluster/**/*.test.ts'];
 const setupFiles = ['test/parts/property-tests.ts'];
 
 export default defineConfig({
@@ -34,8 +36,18 @@ export default defineConfig({
           name: 'system',
           setupFiles,
           include: ['test/**/*.test.ts'],
+          exclude: [...chartTests, '**/node_modules/**'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'chart',
+          include: chartTests,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },

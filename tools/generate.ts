@@ -4,9 +4,11 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
+import { describe as describeBatch } from '@assay/batch';
 import { describe as describeCli } from '@assay/cli';
-import { httpMetrics } from '@assay/http';
+import { accessMetrics, httpMetrics } from '@assay/http';
 import { describe as describeInference } from '@assay/inference';
+import { describe as describeMonitoring } from '@assay/monitoring';
 import { describe as describeRegistry } from '@assay/registry';
 import { describeMetrics } from '@assay/runtime';
 import { describe as describeStandalone } from '@assay/standalone';
@@ -17,10 +19,11 @@ const FOLDER = join(import.meta.dirname, '..', 'docs', 'reference');
 
 /** Path below docs/reference → content. */
 async function generate(): Promise<Map<string, string>> {
-  const services = [describeRegistry(), describeInference(), describeTraining()];
+  const services = [describeRegistry(), describeInference(), describeTraining(), describeBatch(), describeMonitoring()];
+  const everywhere = [...describeMetrics(httpMetrics), ...describeMetrics(accessMetrics)];
   const files = new Map([
     ['config.md', configPage([describeStandalone(), ...services])],
-    ['metrics.md', metricsPage([{ name: 'Every service', metrics: describeMetrics(httpMetrics) }, ...services])],
+    ['metrics.md', metricsPage([{ name: 'Every service', metrics: everywhere }, ...services])],
     ['errors.md', errorsPage()],
     ['cli.md', cliPage(describeCli())],
   ]);

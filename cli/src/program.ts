@@ -1,6 +1,7 @@
 /** The commands, their arguments and options: declared here once; help, suggestions and the reference come from it. */
 import { ASSAY_VERSION, EXIT_CODES } from '@assay/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { addKeysCommands } from './commands/keys-program.ts';
 import type { Io } from './io.ts';
 import type { TargetOptions } from './targets.ts';
 
@@ -15,6 +16,9 @@ const targets = {
     new Option('--inference <url>', 'address of the inference service (default: of the Assay that runs here)'),
   training: () =>
     new Option('--training <url>', 'address of the training service (default: of the Assay that runs here)'),
+  batch: () => new Option('--batch <url>', 'address of the batch service (default: of the Assay that runs here)'),
+  monitoring: () =>
+    new Option('--monitoring <url>', 'address of the monitoring service (default: of the Assay that runs here)'),
 };
 
 /** Everything under `assay`. Each command loads its own code, and what that needs, when it runs. */
@@ -33,11 +37,13 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     program.command(usage).description(description).option('--json', 'print JSON, errors too');
   const dataDir = (): Option => new Option('--data-dir <dir>', 'data folder (default: ASSAY_DATA_DIR, else ./.assay)');
 
-  command('up', 'start registry, training and inference in one process, and stay')
+  command('up', 'start registry, training, inference and monitoring in one process, and stay')
     .addOption(dataDir())
     .option('--registry-port <port>', 'port of the registry; 0 takes a free one', port)
     .option('--inference-port <port>', 'port of the inference service; 0 takes a free one', port)
     .option('--training-port <port>', 'port of the training service; 0 takes a free one', port)
+    .option('--monitoring-port <port>', 'port of the monitoring service; 0 takes a free one', port)
+    .option('--keys', 'every call needs an API key; those of the administrator and the services are made in DATA/keys')
     .option('--no-example', 'do not train the example when the registry is empty')
     .action(async (options) => (await import('./commands/up.ts')).up(io, options));
 
@@ -64,6 +70,22 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     .option('--detach', 'do not wait for the end')
     .action(async (spec: string, options) => {
       outcome.code = await (await import('./commands/train.ts')).train(io, spec, options);
+    });
+
+  command('batch <model-or-spec>', 'score the rows of files, as options or a YAML file say')
+    .addOption(targets.batch())
+    .addOption(dataDir())
+    .option('--input <path>', 'a file or a glob: CSV, NDJSON or Parquet')
+    .option('--output <folder>', 'a folder of this job alone; it is made')
+    .option('--model-version <version>', 'a version number or an alias (default: champion)')
+    .option('--format <format>', 'csv or parquet (default)')
+    .option('--select <feature=sql>', 'SQL for a feature, over the columns of the file', collect, [])
+    .option('--column <name>', 'an input column to copy beside each result', collect, [])
+    .option('--shard-rows <count>', 'rows of the input in one results file', positive)
+    .option('--max-errors <count>', 'the job fails when more rows than this fail', wholeNumber)
+    .option('--detach', 'do not wait for the end')
+    .action(async (what: string, options) => {
+      outcome.code = await (await import('./commands/batch.ts')).batch(io, what, options);
     });
 
   command('jobs [id]', 'list the training jobs, or show one')
@@ -93,7 +115,7 @@ export function createProgram(io: Io, outcome: Outcome): Command {
   command('alias <model> <alias> <version>', 'move an alias to a version')
     .addOption(targets.registry())
     .addOption(dataDir())
-    .option('--expect <revision>', 'only if the alias still has this revision (0: is not there yet)', revision)
+    .option('--expect <revision>', 'only if the alias still has this revision (0: is not there yet)', wholeNumber)
     .action(async (model: string, alias: string, version: string, options) =>
       (await import('./commands/alias.ts')).alias(io, model, alias, version, options),
     );
@@ -101,7 +123,7 @@ export function createProgram(io: Io, outcome: Outcome): Command {
   const audit = command('audit', 'list the audit trail')
     .addOption(targets.registry())
     .addOption(dataDir())
-    .option('--after <sequence>', 'entries after this one', revision)
+    .option('--after <sequence>', 'entries after this one', wholeNumber)
     .option('--limit <count>', 'at most so many', positive, 100)
     .action(async (options) => (await import('./commands/audit.ts')).audit(io, options));
   audit
@@ -111,6 +133,33 @@ export function createProgram(io: Io, outcome: Outcome): Command {
       const options: TargetOptions = self.optsWithGlobals();
       outcome.code = await (await import('./commands/audit.ts')).verify(io, options);
     });
+
+  const predictions = program.command('predictions').description('look into the prediction log');
+  const ofPredictions = (usage: string, description: string): Command =>
+    predictions
+      .command(usage)
+      .description(description)
+      .option('--json', 'print JSON, errors too')
+      .addOption(targets.monitoring())
+      .addOption(dataDir());
+  ofPredictions('get <id>', 'show a prediction: record, outputs, version, digest, routing revision').action(
+    async (id: string, options) => (await import('./commands/predictions.ts')).get(io, id, options),
+  );
+  ofPredictions('list', 'list predictions, newest first')
+    .option('--endpoint <name>', 'of this endpoint alone')
+    .option('--from <time>', 'not before this time (RFC 3339)')
+    .option('--to <time>', 'not after this time (RFC 3339)')
+    .option('--limit <count>', 'at most so many', positive, 20)
+    .action(async (options) => (await import('./commands/predictions.ts')).list(io, options));
+
+  command('replay <id>', 'score a logged prediction again with the version that made it, and compare the bits')
+    .addOption(targets.monitoring())
+    .addOption(dataDir())
+    .action(async (id: string, options) => {
+      outcome.code = await (await import('./commands/replay.ts')).replay(io, id, options);
+    });
+
+  addKeysCommands(program.command('keys').description('make, list and revoke API keys'), io, { ...targets, dataDir });
 
   return program;
 }
@@ -135,7 +184,7 @@ function positive(text: string): number {
   return whole(text, 1, Number.MAX_SAFE_INTEGER, 'expected a whole number above 0');
 }
 
-function revision(text: string): number {
+function wholeNumber(text: string): number {
   return whole(text, 0, Number.MAX_SAFE_INTEGER, 'expected a whole number');
 }
 

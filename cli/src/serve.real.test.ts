@@ -109,7 +109,7 @@ describe('assay serve', () => {
     expect(modules.some((module) => module.includes('onnxruntime'))).toBe(true);
     expect(modules.some((module) => module.endsWith('services/inference/src/service.ts'))).toBe(true);
     const unwanted =
-      /kysely|better-sqlite3|node:sqlite|duckdb|kafka|kubernetes|koffi|packages\/(database|events|jobs|tables|blobs)\/|services\/(registry|training|standalone)\//;
+      /kysely|better-sqlite3|node:sqlite|duckdb|kafkajs|kubernetes|koffi|packages\/(database|events|jobs|tables|blobs)\/|services\/(registry|training|standalone)\//;
     expect(modules.filter((module) => unwanted.test(module))).toEqual([]);
   });
 

@@ -2,15 +2,21 @@
 import { resolve } from 'node:path';
 import { readRunFile } from '@assay/client';
 import { AssayError } from '@assay/contracts';
+import { apiKeyOf } from './api-key.ts';
 import type { Io } from './io.ts';
 
 export interface TargetOptions {
   readonly registry?: string;
   readonly inference?: string;
   readonly training?: string;
+  readonly monitoring?: string;
+  readonly batch?: string;
   readonly dataDir?: string;
   readonly json?: boolean;
 }
+
+/** A service that commands call. */
+type TargetService = 'registry' | 'inference' | 'training' | 'monitoring' | 'batch';
 
 export const DEFAULT_DATA_DIR = './.assay';
 
@@ -20,11 +26,7 @@ export function dataDirOf(io: Io, options: TargetOptions): string {
 }
 
 /** The address of a service. UNAVAILABLE, with what to do, where neither the command line nor a run file tells it. */
-export async function urlOf(
-  service: 'registry' | 'inference' | 'training',
-  io: Io,
-  options: TargetOptions,
-): Promise<string> {
+export async function urlOf(service: TargetService, io: Io, options: TargetOptions): Promise<string> {
   const given = options[service];
   if (given !== undefined) return given;
   const dataDir = dataDirOf(io, options);
@@ -35,4 +37,14 @@ export async function urlOf(
     'UNAVAILABLE',
     `the Assay that runs on ${dataDir} has no ${service}; give its address: --${service} URL`,
   );
+}
+
+/** Address and key of a service, for its client. */
+export async function peerOf(
+  service: TargetService,
+  io: Io,
+  options: TargetOptions,
+): Promise<{ readonly url: string; readonly bearerToken?: string | undefined }> {
+  const url = await urlOf(service, io, options);
+  return { url, bearerToken: await apiKeyOf(io, options[service] === undefined ? dataDirOf(io, options) : undefined) };
 }

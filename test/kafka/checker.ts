@@ -1,5 +1,5 @@
 /** What a careful reader finds: `read_committed`, every record of the topics up to their end. */
-import { openKafka } from '@assay/kafka';
+import { type KafkaMessage, openKafka } from '@assay/kafka';
 
 export interface Found {
   readonly topic: string;
@@ -23,42 +23,60 @@ export async function readCommitted(
   limits: { timeoutMs: number; quietMs: number },
 ): Promise<Found[]> {
   const kafka = await openKafka({ brokers: [bootstrap], clientId: 'checker' }, PACE);
-  const consumer = kafka.consumer({
-    groupId: `checker-${crypto.randomUUID()}`,
-    readUncommitted: false,
-    sessionTimeout: 10_000,
-  });
   const found: Found[] = [];
+  const seen = new Set<string>();
   let lastAt = performance.now();
-  await consumer.connect();
-  await consumer.subscribe({ topics: [...topics], fromBeginning: true });
-  await consumer.run({
-    autoCommit: false,
-    eachBatch: async ({ batch, resolveOffset }) => {
-      for (const message of batch.messages) {
-        const headers = Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]);
-        found.push({
-          topic: batch.topic,
-          partition: batch.partition,
-          offset: BigInt(message.offset),
-          key: message.key?.toString(),
-          value: message.value,
-          headers: Object.fromEntries(headers),
-        });
-        resolveOffset(message.offset);
+  const deadline = lastAt + limits.timeoutMs;
+
+  function take(topic: string, partition: number, message: KafkaMessage): void {
+    const position = `${topic}/${partition}/${message.offset}`;
+    if (seen.has(position)) return; // by the reader before this one
+    seen.add(position);
+    const headers = Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]);
+    found.push({
+      topic,
+      partition,
+      offset: BigInt(message.offset),
+      key: message.key?.toString(),
+      value: message.value,
+      headers: Object.fromEntries(headers),
+    });
+    lastAt = performance.now();
+  }
+
+  // A reader dies where the broker is away, or has only just started: the next one begins anew.
+  for (;;) {
+    let isDead = false;
+    const consumer = kafka.consumer({
+      groupId: `checker-${crypto.randomUUID()}`,
+      readUncommitted: false,
+      sessionTimeout: 10_000,
+    });
+    consumer.on(consumer.events.CRASH, () => {
+      isDead = true;
+    });
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+      await consumer.run({
+        autoCommit: false,
+        eachBatch: async ({ batch, resolveOffset }) => {
+          for (const message of batch.messages) {
+            take(batch.topic, batch.partition, message);
+            resolveOffset(message.offset);
+          }
+        },
+      });
+      while (!isDead) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        if (enough(found) && performance.now() - lastAt > limits.quietMs) return found;
+        if (performance.now() > deadline) return found;
       }
-      lastAt = performance.now();
-    },
-  });
-  const deadline = performance.now() + limits.timeoutMs;
-  try {
-    for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      if (enough(found) && performance.now() - lastAt > limits.quietMs) return found;
-      if (performance.now() > deadline) return found;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    } finally {
+      await consumer.disconnect();
     }
-  } finally {
-    await consumer.disconnect();
   }
 }
 

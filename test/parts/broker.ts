@@ -1,15 +1,14 @@
 /** A real Apache Kafka broker (KRaft) on loopback, by test/parts/kafka. */
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { freePorts } from './ports.ts';
 
 const run = promisify(execFile);
-const TOOL = fileURLToPath(new URL('./kafka/kafka', import.meta.url));
+export const KAFKA_TOOL = fileURLToPath(new URL('./kafka/kafka', import.meta.url));
 
 export interface Broker extends AsyncDisposable {
   readonly bootstrap: string;
@@ -20,15 +19,16 @@ export interface Broker extends AsyncDisposable {
 }
 
 export interface BrokerOptions {
-  /** Lines for server.properties. */
-  readonly settings?: readonly string[];
+  /** Lines for server.properties, later than its own; given the client port, whose next one is the controller's. */
+  readonly settings?: readonly string[] | ((port: number) => readonly string[]);
 }
 
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const dir = await mkdtemp(join(tmpdir(), 'assay-kafka-'));
-  const port = await twoFreePorts();
-  const settings = (options.settings ?? []).flatMap((setting) => ['--set', setting]);
-  const tool = (...args: string[]) => run(TOOL, [...args, '--dir', dir], { maxBuffer: 1 << 24 });
+  const port = await freePorts(2); // the broker's and the controller's
+  const { settings: given = [] } = options;
+  const settings = (typeof given === 'function' ? given(port) : given).flatMap((setting) => ['--set', setting]);
+  const tool = (...args: string[]) => run(KAFKA_TOOL, [...args, '--dir', dir], { maxBuffer: 1 << 24 });
   try {
     const { stdout } = await tool('start', '--port', String(port), ...settings);
     return {
@@ -49,29 +49,4 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     await rm(dir, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** The tool takes a port and the next one: the broker's and the controller's. */
-async function twoFreePorts(): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const first = await listenOn(0);
-    const port = addressOf(first);
-    const second = await listenOn(port + 1).catch(() => undefined);
-    first.close();
-    second?.close();
-    if (second !== undefined) return port;
-  }
-  throw new Error('no two free ports beside each other');
-}
-
-async function listenOn(port: number) {
-  const server = createServer().listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
-}
-
-function addressOf(server: Awaited<ReturnType<typeof listenOn>>): number {
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('not a TCP address');
-  return address.port;
 }

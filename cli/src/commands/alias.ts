@@ -3,7 +3,7 @@ import { createRegistryClient, type RegistryClient } from '@assay/client';
 import { type Alias, AssayError } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { json } from '../output.ts';
-import { type TargetOptions, urlOf } from '../targets.ts';
+import { peerOf, type TargetOptions } from '../targets.ts';
 import { suggestModel } from './models.ts';
 
 export interface AliasOptions extends TargetOptions {
@@ -17,7 +17,7 @@ export async function alias(
   version: string,
   options: AliasOptions,
 ): Promise<void> {
-  await using registry = createRegistryClient({ url: await urlOf('registry', io, options) });
+  await using registry = createRegistryClient(await peerOf('registry', io, options));
   const target = /^[1-9]\d*$/.test(version) ? Number(version) : version;
   const moved = await (options.expect === undefined
     ? moveAliasTo(registry, model, name, target, io.signal)

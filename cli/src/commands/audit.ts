@@ -3,7 +3,7 @@ import { createRegistryClient } from '@assay/client';
 import { EXIT_CODES } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { instant, json, table } from '../output.ts';
-import { type TargetOptions, urlOf } from '../targets.ts';
+import { peerOf, type TargetOptions } from '../targets.ts';
 
 export interface AuditOptions extends TargetOptions {
   readonly after?: number;
@@ -11,7 +11,7 @@ export interface AuditOptions extends TargetOptions {
 }
 
 export async function audit(io: Io, options: AuditOptions): Promise<void> {
-  await using registry = createRegistryClient({ url: await urlOf('registry', io, options) });
+  await using registry = createRegistryClient(await peerOf('registry', io, options));
   const after = options.after === undefined ? {} : { after: options.after };
   const page = await registry.audit({ limit: options.limit, ...after }, { signal: io.signal });
   if (options.json) return io.out(json(page));
@@ -34,7 +34,7 @@ export async function audit(io: Io, options: AuditOptions): Promise<void> {
 
 /** Exit code `refused` where the chain is broken. */
 export async function verify(io: Io, options: TargetOptions): Promise<number> {
-  await using registry = createRegistryClient({ url: await urlOf('registry', io, options) });
+  await using registry = createRegistryClient(await peerOf('registry', io, options));
   const found = await registry.verifyAudit({ signal: io.signal });
   if (options.json) io.out(json(found));
   else if (found.valid) io.out(`The audit chain holds: ${found.entries} entries, head ${found.headHash}\n`);

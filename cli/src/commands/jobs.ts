@@ -3,7 +3,7 @@ import { createTrainingClient, hasEnded } from '@assay/client';
 import { AssayError, type Job } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { byImportance, facts, instant, json, metric, table } from '../output.ts';
-import { type TargetOptions, urlOf } from '../targets.ts';
+import { peerOf, type TargetOptions } from '../targets.ts';
 
 export interface JobsOptions extends TargetOptions {
   readonly logs?: boolean;
@@ -18,7 +18,7 @@ export async function jobs(io: Io, id: string | undefined, options: JobsOptions)
       `which job? \`assay jobs\` lists them; then assay jobs ID --${options.logs ? 'logs' : 'cancel'}`,
     );
   }
-  await using training = createTrainingClient({ url: await urlOf('training', io, options) });
+  await using training = createTrainingClient(await peerOf('training', io, options));
   const { signal } = io;
   if (id === undefined) {
     const page = await training.listJobs({ limit: 100 }, { signal });
@@ -37,10 +37,9 @@ function jobTable(found: readonly Job[]): string {
   );
 }
 
-function stage({ progress, ...job }: Job): string {
-  return progress === null || hasEnded({ progress, ...job })
-    ? '-'
-    : `${progress.stage} ${Math.floor(progress.percent)} %`;
+function stage(job: Job): string {
+  const { progress } = job;
+  return progress === null || hasEnded(job) ? '-' : `${progress.stage} ${Math.floor(progress.percent)} %`;
 }
 
 function result(job: Job): string {

@@ -3,10 +3,10 @@ import { createRegistryClient, type RegistryClient } from '@assay/client';
 import { AssayError, type Model, nearest, type Version } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { byImportance, instant, json, metric, table } from '../output.ts';
-import { type TargetOptions, urlOf } from '../targets.ts';
+import { peerOf, type TargetOptions } from '../targets.ts';
 
 export async function models(io: Io, name: string | undefined, options: TargetOptions): Promise<void> {
-  await using registry = createRegistryClient({ url: await urlOf('registry', io, options) });
+  await using registry = createRegistryClient(await peerOf('registry', io, options));
   if (name === undefined) {
     const found = await allModels(registry, io.signal);
     io.out(options.json ? json(found) : modelTable(found));

@@ -6,7 +6,7 @@ import { createRegistryClient, type RegistryClient } from '@assay/client';
 import { AssayError, type Version } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { facts, json } from '../output.ts';
-import { type TargetOptions, urlOf } from '../targets.ts';
+import { peerOf, type TargetOptions } from '../targets.ts';
 import { moveAliasTo } from './alias.ts';
 
 export interface RegisterOptions extends TargetOptions {
@@ -18,7 +18,7 @@ export async function register(io: Io, name: string, path: string, options: Regi
   const work = await mkdtemp(join(tmpdir(), 'assay-register-'));
   try {
     const dir = await packageOf(resolve(io.cwd, path), path, work, io.signal);
-    await using registry = createRegistryClient({ url: await urlOf('registry', io, options) });
+    await using registry = createRegistryClient(await peerOf('registry', io, options));
     await ensureModel(registry, name, io.signal);
     const description = options.description === undefined ? {} : { description: options.description };
     const version = await registry.uploadPackage(name, dir, { ...description, signal: io.signal });

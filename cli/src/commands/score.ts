@@ -5,7 +5,7 @@ import { createScoringClient, decodeJson, encodeJson, type ScoringClient } from 
 import { AssayError, type ScoreResponse } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { json, table } from '../output.ts';
-import { type TargetOptions, urlOf } from '../targets.ts';
+import { peerOf, type TargetOptions } from '../targets.ts';
 import { orDidYouMean } from './models.ts';
 
 export interface ScoreOptions extends TargetOptions {
@@ -27,7 +27,7 @@ export async function score(io: Io, endpoint: string, options: ScoreOptions): Pr
       'there is nothing to score; give --record \'{"feature": value}\' or --records FILE',
     );
   }
-  await using inference = createScoringClient({ url: await urlOf('inference', io, options) });
+  await using inference = createScoringClient(await peerOf('inference', io, options));
   const call = { signal: io.signal, ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }) };
   const scored = await inference
     .score(endpoint, records, call)

@@ -77,7 +77,7 @@ function readModel(text: string, cwd: string): NamedPath {
 
 /** What the standalone process reads besides inference is in the same environment, and no mistake. */
 function withoutOthers(env: Io['env']): Io['env'] {
-  const others = /^ASSAY_(DATA_DIR|STANDALONE_|REGISTRY_|TRAINING_)/;
+  const others = /^ASSAY_(DATA_DIR|API_KEY|STANDALONE_|REGISTRY_|TRAINING_|BATCH_|MONITORING_)/;
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => !others.test(name) || name === 'ASSAY_REGISTRY_URL'),
   );

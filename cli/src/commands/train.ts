@@ -6,7 +6,7 @@ import { AssayError, type Job, TrainingSpec } from '@assay/contracts';
 import { EXIT_CODES, parseYaml } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { byImportance, facts, json, metric } from '../output.ts';
-import { type TargetOptions, urlOf } from '../targets.ts';
+import { peerOf, type TargetOptions } from '../targets.ts';
 
 export interface TrainOptions extends TargetOptions {
   readonly detach?: boolean;
@@ -19,7 +19,7 @@ export async function train(io: Io, path: string, options: TrainOptions): Promis
     throw new AssayError('INVALID_ARGUMENT', `the spec ${path} cannot be read: ${why}`, { cause });
   });
   const spec = parseYaml(TrainingSpec, text, path);
-  await using training = createTrainingClient({ url: await urlOf('training', io, options) });
+  await using training = createTrainingClient(await peerOf('training', io, options));
   let job = await training.createJob({ spec, baseDir: dirname(file) }, { signal: io.signal });
   if (options.detach) {
     io.out(options.json ? json(job) : `${job.id}\n`);

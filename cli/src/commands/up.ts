@@ -1,4 +1,5 @@
 /** `assay up`: everything in one process. The code of the services is loaded here, and only here. */
+import { withoutApiKey } from '../api-key.ts';
 import type { Io } from '../io.ts';
 
 export interface UpOptions {
@@ -8,6 +9,8 @@ export interface UpOptions {
   readonly registryPort?: number;
   readonly inferencePort?: number;
   readonly trainingPort?: number;
+  readonly monitoringPort?: number;
+  readonly keys?: boolean;
   /** False with `--no-example`. */
   readonly example: boolean;
 }
@@ -15,5 +18,5 @@ export interface UpOptions {
 /** Ends the process when it has stopped. */
 export async function up(io: Io, { example, ...flags }: UpOptions): Promise<never> {
   const standalone = await import('@assay/standalone');
-  return standalone.up({ ...flags, ...(example ? {} : { trainExample: false }) }, io.env);
+  return standalone.up({ ...flags, ...(example ? {} : { trainExample: false }) }, withoutApiKey(io.env));
 }

@@ -54,11 +54,12 @@ export interface BlobStore {
 
 const MAX_KEY_LENGTH = 900; // S3 takes 1024 bytes, a bucket prefix included
 const MAX_SEGMENT_LENGTH = 200; // file systems take 255 bytes, an ending included
-const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9._=@+-]*$/;
+/** Azure keeps no segment that ends in a dot. */
+const SEGMENT = /^[A-Za-z0-9_](?:[A-Za-z0-9._=@+-]*[A-Za-z0-9_=@+-])?$/;
 const PREFIX = /^[A-Za-z0-9._=@+/-]*$/;
 const KEY_RULE =
   `segments of letters, digits and ._=@+- joined by "/", each beginning with a letter, digit or _ and at most ` +
-  `${MAX_SEGMENT_LENGTH} long, ${MAX_KEY_LENGTH} in all, none ending in .blob`;
+  `${MAX_SEGMENT_LENGTH} long, ${MAX_KEY_LENGTH} in all, none ending in . or .blob`;
 
 /** Keys are the same on every driver: what is safe as a path and as an object's name, with no way out of the store. */
 export function checkKey(key: string): void {

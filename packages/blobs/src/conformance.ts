@@ -75,6 +75,52 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStoreUnd
       expect(await text(key)).toBe('');
     });
 
+    it('keeps a blob of many parts, and its ranges, whatever the sizes of the chunks', async () => {
+      const key = `${prefix()}/large`;
+      const piece = randomBytes(1_234_567);
+      const count = 21; // 26 MB: over the parts that an object store takes
+      const digest = createHash('sha256');
+      for (let i = 0; i < count; i++) digest.update(piece);
+      const body = async function* () {
+        for (let i = 0; i < count; i++) {
+          yield piece.subarray(0, 7);
+          yield piece.subarray(7);
+        }
+      };
+      const sizeBytes = piece.byteLength * count;
+      const put = await store.put(key, body());
+      expect(put).toEqual({ sizeBytes, sha256: digest.digest('hex') });
+      expect(sha256(await readAll((await store.get(key)).body))).toBe(put.sha256);
+      const range = { offsetBytes: piece.byteLength * 7 - 3, lengthBytes: 6 };
+      const across = await readAll((await store.get(key, { range })).body);
+      expect(across).toEqual(Buffer.concat([piece.subarray(-3), piece.subarray(0, 3)]));
+    });
+
+    it('keeps nothing of a large body that fails, has another digest, or loses to another with ifAbsent', async () => {
+      const key = `${prefix()}/large`;
+      const piece = randomBytes(3_000_000);
+      const body = async function* (end?: () => void) {
+        for (let i = 0; i < 5; i++) yield piece;
+        end?.();
+      };
+      const failing = body(() => {
+        throw new Error('the sender went away');
+      });
+      await expect(store.put(key, failing)).rejects.toThrow('the sender went away');
+      await expectRefusal(store.put(key, body(), { sha256: sha256(piece) }), 'INVALID_ARGUMENT');
+      await expectRefusal(store.put(key, body(), { maxSizeBytes: 12_000_000 }), 'PAYLOAD_TOO_LARGE');
+      expect(await keys(own)).toEqual([]);
+      let taken: Promise<unknown> | undefined;
+      const overtaken = (async function* () {
+        yield* body();
+        taken = store.put(key, chunks('first'), { ifAbsent: true });
+        await taken;
+      })();
+      await expectRefusal(store.put(key, overtaken, { ifAbsent: true }), 'ALREADY_EXISTS');
+      expect(await text(key)).toBe('first');
+      expect((await store.put(key, body())).sizeBytes).toBe(15_000_000);
+    });
+
     it('says what is not there', async () => {
       const key = `${prefix()}/absent`;
       expect(await store.head(key)).toBeUndefined();
@@ -215,6 +261,8 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStoreUnd
       'ü',
       'a.blob',
       'a.blob/b',
+      'a.',
+      'a./b',
       '%2e%2e/a',
       'C:/a',
       'a'.repeat(201),

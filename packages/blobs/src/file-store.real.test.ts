@@ -33,7 +33,7 @@ describe('blobs in files, by a process of its own', () => {
     options: { chunks: number; count: number; maxFileBytes?: number; asNobody?: boolean },
     blobs = join(dir, 'blobs'),
   ): Service {
-    const args = [program, blobs, String(options.chunks), String(options.count)];
+    const args = [program, `file:${blobs}`, String(options.chunks), String(options.count)];
     const identity = options.asNobody === true && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
     const stdio = ['ignore', 'pipe', 'inherit'] as const;
     const started =

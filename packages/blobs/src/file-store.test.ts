@@ -38,7 +38,7 @@ describe('blobs in files', () => {
   it('opens by path and by file url, and refuses others', async () => {
     await (await openBlobStore(pathToFileURL(join(dir, 'with space')).href)).put('a', chunks('x'));
     expect(await readdir(join(dir, 'with space'))).toContain('a.blob');
-    for (const url of ['s3://bucket', dir, 'file:', 'file://host/path', '']) {
+    for (const url of ['ftp://bucket', dir, 'file:', 'file://host/path', '']) {
       expect((await refusal(openBlobStore(url))).code).toBe('INVALID_ARGUMENT');
     }
   });

@@ -4,8 +4,28 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { type Postgres, startPostgres } from '@assay/database/testing';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeEventBus } from './conformance.ts';
 import { openDatabaseEventBus } from './index.ts';
+
+let server: Postgres;
+let schemas = 0;
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+});
+
+describeEventBus('PostgreSQL', async () => {
+  const url = server.url(`events_${++schemas}`);
+  const log = { warn: () => undefined, error: () => undefined };
+  return {
+    connect: () => openDatabaseEventBus({ url, log, pollMs: 20 }),
+    cleanup: async () => undefined, // the server is removed with all its schemas
+  };
+});
 
 const program = fileURLToPath(new URL('./fixtures/working-service.ts', import.meta.url));
 

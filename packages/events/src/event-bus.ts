@@ -35,7 +35,8 @@ export interface Subscription {
 
 export interface EventBus {
   /**
-   * Resolves when the events are durable; all of them or none.
+   * Resolves when the events are durable. Of a list with an event that is not valid none is published. Where it fails as
+   * UNAVAILABLE, or is aborted, some may be there: publish all of them again, consumers drop what they know.
    * @throws AssayError INVALID_ARGUMENT (no event of the schema, bad topic), PAYLOAD_TOO_LARGE, UNAVAILABLE
    */
   publish(topic: string, events: readonly Event[], options?: { readonly signal?: AbortSignal }): Promise<void>;

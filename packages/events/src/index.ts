@@ -9,6 +9,7 @@ export {
 } from './event-bus.ts';
 export type { Retention } from './event-log.ts';
 export { ignoreStale } from './ignore-stale.ts';
+export { type OpenEventBusOptions, openEventBus } from './open-event-bus.ts';
 export {
   type OutboxPublisher,
   type OutboxPublisherOptions,

@@ -97,6 +97,22 @@ describe('followed keys', () => {
     await expect.poll(() => keys.current().revision).toBe(4);
   });
 
+  it('are asked for as a whole after a failure: a restored registry may have others under the same revision', async () => {
+    const asked: (number | undefined)[] = [];
+    const answers = [snapshot(1, first), undefined, snapshot(1, second)];
+    const keys = follow({
+      async fetch({ after }) {
+        asked.push(after);
+        const answer = answers.shift();
+        if (answer === undefined && answers.length === 1) throw new Error('connection reset');
+        return answer;
+      },
+    });
+    await keys.start();
+    await expect.poll(() => [...keys.current().byId.keys()]).toEqual([second.entry.id]);
+    expect(asked.slice(0, 3)).toEqual([undefined, 1, undefined]);
+  });
+
   it('are kept in a file that only its owner reads, and serve a start without the registry', async () => {
     const keys = follow({ fetch: registryOf(snapshot(1, first)).fetch });
     await keys.start();

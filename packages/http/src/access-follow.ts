@@ -57,6 +57,8 @@ export function followKeys(options: FollowKeysOptions): FollowedKeys {
   let accepted = 0;
   let problem = 'the registry was not reached yet';
   let failures = 0;
+  /** Whether the last answer was one. */
+  let isConfirmed = false;
   let warnedAtMs = Number.NEGATIVE_INFINITY;
   let following: Promise<void> | undefined;
   const started = Promise.withResolvers<void>();
@@ -65,12 +67,14 @@ export function followKeys(options: FollowKeysOptions): FollowedKeys {
 
   async function ask(waitMs: number, signal: AbortSignal): Promise<void> {
     const number = ++asked;
-    const after = held === undefined ? {} : { after: held.revision };
+    // After a failure the whole is asked for: a registry that was restored meanwhile may have other keys under one revision.
+    const after = held === undefined || !isConfirmed ? {} : { after: held.revision };
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(waitMs + ANSWER_GRACE_MS)]);
     const next = await options.fetch({ ...after, waitMs }, bounded);
     if (number < accepted) return; // a later question was answered already
     accepted = number;
-    if (next !== undefined && next.revision !== held?.revision) {
+    isConfirmed = true;
+    if (next !== undefined) {
       held = holdKeys(next);
       snapshot = next;
       keptAtMs = 0;
@@ -111,6 +115,7 @@ export function followKeys(options: FollowKeysOptions): FollowedKeys {
 
   function failed(error: unknown): void {
     failures++;
+    isConfirmed = false;
     problem = error instanceof Error ? error.message : String(error);
     const nowMs = performance.now();
     if (nowMs - warnedAtMs < WARN_EVERY_MS) return;

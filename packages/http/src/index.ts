@@ -8,6 +8,7 @@ export {
   type KeySource,
   type RouteAccess,
 } from './access.ts';
+export { accessSettings } from './access-config.ts';
 export { type FollowedKeys, type FollowKeysOptions, followKeys } from './access-follow.ts';
 export { formatKeyText, type KeyText, newSecret, parseKeyText, secretSha256 } from './access-key.ts';
 export { type Caller, LOCAL_CALLER } from './access-snapshot.ts';
@@ -27,6 +28,7 @@ export {
   renderAssayError,
   toAssayError,
 } from './errors.ts';
+export { type ForwardOptions, forward } from './forward.ts';
 export { ReadyCheck, ReadyReport, readyReport } from './health.ts';
 export { DEFAULT_MAX_DEPTH, type ParseJsonOptions, parseJson } from './json-body.ts';
 export { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';

@@ -15,6 +15,10 @@ export type Behaviour =
   | { readonly do: 'exit'; readonly code: number }
   | { readonly do: 'signal-itself'; readonly signal: NodeJS.Signals }
   | { readonly do: 'fill-the-heap' }
+  /** Takes memory that is not of the JavaScript heap, until it is killed. */
+  | { readonly do: 'fill-native-memory' }
+  /** Writes more into its folder than that, and waits. */
+  | { readonly do: 'fill-the-disk'; readonly sizeBytes: number }
   /** Goes on until it is told to stop. */
   | { readonly do: 'wait' }
   /** Never gives its event loop a turn, as a native call does. */
@@ -52,6 +56,14 @@ export async function run(job: JobContext): Promise<void> {
       const kept: object[] = [];
       for (;;) kept.push({ values: Array.from({ length: 1000 }, () => ({})) });
     }
+    case 'fill-native-memory': {
+      const kept: Buffer[] = [];
+      for (;;) kept.push(Buffer.alloc(16 * 1024 * 1024, 1));
+    }
+    case 'fill-the-disk':
+      writeFileSync(join(job.dir, 'large'), Buffer.alloc(behaviour.sizeBytes, 1));
+      console.log('written');
+      return wait(job.signal);
     case 'wait':
       console.log('waiting');
       return wait(job.signal);

@@ -1,6 +1,7 @@
 import { AssayError, type JobFailure } from '@assay/contracts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
+  type JobEvent,
   type JobRunner,
   type JobRunnerOptions,
   type JobStore,
@@ -101,6 +102,40 @@ describe('the runner of jobs', () => {
     return runner;
   }
   const eventually = <T>(read: () => T) => expect.poll(read, { timeout: WAIT_MS, interval: 5 });
+
+  it('tells what a launch waits for, once, and again when that changes', async () => {
+    const told: string[] = [];
+    start({ onWaiting: (job, reason) => void told.push(`${job.id}: ${reason}`) });
+    fake.seen.set('job_a.1', { state: 'waiting', reason: 'Insufficient nvidia.com/gpu' });
+    table.add('job_a');
+    await eventually(() => told).toEqual(['job_a: Insufficient nvidia.com/gpu']);
+    fake.seen.set('job_a.1', { state: 'waiting', reason: 'its image is pulled' });
+    await eventually(() => told.length).toBe(2);
+    expect(table.get('job_a').state).toBe('starting');
+    fake.end('job_a.1', { outcome: 'succeeded', endedAtMs });
+    await eventually(() => table.get('job_a').state).toBe('succeeded');
+    expect(told).toHaveLength(2);
+  });
+
+  it('asks its service what a launch means that cannot be found any more: it may have reported before', async () => {
+    const seen: LaunchExit[] = [];
+    const conclude = (_job: StoredJob, exit: LaunchExit): JobEvent => {
+      seen.push(exit);
+      return { type: 'succeeded' };
+    };
+    table.add('job_a', { ...NEW_JOB, state: 'running', attempts: 1 });
+    start({ conclude });
+    await eventually(() => table.get('job_a').state).toBe('succeeded');
+    expect(seen).toMatchObject([{ outcome: 'failed', failure: { kind: 'lost', retryable: true } }]);
+  });
+
+  it('removes what a launch left that was cut short, when its job is cancelled', async () => {
+    table.add('job_a', { ...NEW_JOB, state: 'starting', attempts: 1, cancelRequested: true });
+    start();
+    await eventually(() => table.get('job_a').state).toBe('cancelled');
+    expect(fake.cancelled).toEqual(['job_a.1']);
+    expect(fake.requests).toEqual([]);
+  });
 
   it('records a job before it launches it, and brings it to its end', async () => {
     const before: string[] = [];

@@ -2,7 +2,7 @@
  * Brings recorded jobs to their end: a loop that compares what a service recorded with what the launcher observes, and
  * takes the next step. It keeps nothing in memory that matters, so it goes on after kill -9 as if nothing had been.
  */
-import type { JobState } from '@assay/contracts';
+import type { JobFailure, JobState } from '@assay/contracts';
 import type { Logger } from '@assay/runtime';
 import { toJobFailure } from './failure.ts';
 import type { LaunchExit, Launcher, LaunchRequest } from './launcher.ts';
@@ -35,6 +35,8 @@ export interface JobRunnerOptions<J extends StoredJob> {
    * result by other ways says here what an end without a report is.
    */
   readonly conclude?: (job: J, exit: LaunchExit) => Promise<JobEvent> | JobEvent;
+  /** A launch waits, for a node or an image, with the launcher's words; called when they change. */
+  readonly onWaiting?: (job: J, reason: string) => Promise<void> | void;
   /** Jobs that execute at once; others stay queued. Default 1. */
   readonly maxRunning?: number;
   /** Launches of one job in all. Default 3. */
@@ -64,6 +66,8 @@ export function startJobRunner<J extends StoredJob>(options: JobRunnerOptions<J>
   const limits = { maxAttempts };
   const closed = new AbortController();
   const cancelling = new Set<string>();
+  /** What was told of launches that wait. */
+  const told = new Map<string, string>();
   let woken = Promise.withResolvers<void>();
 
   const wake = (): void => woken.resolve();
@@ -107,6 +111,13 @@ export function startJobRunner<J extends StoredJob>(options: JobRunnerOptions<J>
       });
   }
 
+  async function tellWaiting(job: J, reason: string): Promise<void> {
+    const id = launchId(job);
+    if (options.onWaiting === undefined || told.get(id) === reason) return;
+    await options.onWaiting(job, reason);
+    told.set(id, reason);
+  }
+
   async function look(job: J, slots: { free: number }): Promise<void> {
     if (job.state === 'queued') {
       if (job.cancelRequested) await record(job, { type: 'cancel-requested' });
@@ -114,13 +125,20 @@ export function startJobRunner<J extends StoredJob>(options: JobRunnerOptions<J>
       return; // launched by the next look, from its record
     }
     const seen = await launcher.observe(launchId(job));
+    if (seen.state !== 'waiting') told.delete(launchId(job));
     switch (seen.state) {
       case 'absent':
-        if (job.cancelRequested) await record(job, { type: 'cancelled' });
-        else if (job.state === 'starting') await launch(job);
+        if (job.cancelRequested) {
+          await launcher.cancel(launchId(job), { graceMs: 0 }); // of a launch that was cut short, something may be left
+          await record(job, { type: 'cancelled' });
+        } else if (job.state === 'starting') await launch(job);
         else {
-          const message = 'its process cannot be found any more';
-          await record(job, { type: 'failed', failure: { kind: 'lost', message, retryable: true } });
+          const failure: JobFailure = {
+            kind: 'lost',
+            message: 'its process cannot be found any more',
+            retryable: true,
+          };
+          await record(job, await conclude(job, { outcome: 'failed', endedAtMs: Date.now(), failure }));
         }
         return;
       case 'exited':
@@ -129,7 +147,8 @@ export function startJobRunner<J extends StoredJob>(options: JobRunnerOptions<J>
       case 'waiting':
       case 'running':
         if (job.cancelRequested) cancel(job);
-        else if (seen.state === 'running' && job.state === 'starting') await record(job, { type: 'started' });
+        else if (seen.state === 'waiting') await tellWaiting(job, seen.reason);
+        else if (job.state === 'starting') await record(job, { type: 'started' });
         return;
     }
   }

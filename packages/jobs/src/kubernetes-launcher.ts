@@ -3,6 +3,7 @@ import type { KubernetesLauncher, KubernetesLauncherOptions } from './kubernetes
 
 export type { KubernetesLauncher, KubernetesLauncherOptions } from './kubernetes/launcher.ts';
 
+/** @throws AssayError FAILED_PRECONDITION where nothing says where the cluster is */
 export async function openKubernetesLauncher(options: KubernetesLauncherOptions): Promise<KubernetesLauncher> {
   const { kubernetesLauncher } = await import('./kubernetes/launcher.ts');
   return kubernetesLauncher(options);

@@ -134,6 +134,8 @@ interface Positioned {
 function listen(run: Run, kafka: Kafka, partitionsOf: ReadonlyMap<string, number>): void {
   const { consumer, pipeline, claims } = run;
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    // A claim that is made while the run ends would be retired by nobody, and fence its rightful owner.
+    if (run.stopped.aborted) return;
     const assigned = payload.memberAssignment[pipeline.input] ?? [];
     const former = [...claims.values()];
     claims.clear();

@@ -1,3 +1,6 @@
+export type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage, Message, Producer } from 'kafkajs';
+export { type KafkaConfig, kafkaConfig, kafkaSettings } from './config.ts';
+export { mapKafkaError } from './errors.ts';
 export type { ExactlyOnceObserver, ExactlyOncePipeline } from './exactly-once.ts';
 export { runExactlyOnce } from './exactly-once.ts';
 export type { Headers, InputRecord, OutputRecord, Transform } from './records.ts';

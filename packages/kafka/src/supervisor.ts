@@ -1,6 +1,6 @@
 /** Begins a pipeline's run again when it ended by an error: crash only, with a growing wait and a reason to show. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { AssayError } from '@assay/contracts';
+import { mapKafkaError } from './errors.ts';
 import { type ExactlyOnceObserver, type ExactlyOncePipeline, runExactlyOnce } from './exactly-once.ts';
 import type { Transform } from './records.ts';
 
@@ -42,17 +42,10 @@ export async function superviseExactlyOnce(
       if (signal.aborted) break;
       if (performance.now() - began > HEALTHY_AFTER_MS) waitMs = FIRST_WAIT_MS;
       const retryInMs = Math.round(waitMs * (0.5 + Math.random() / 2));
-      observer.onState?.({ state: 'waiting', reason: reasonOf(pipeline, error), retryInMs });
+      observer.onState?.({ state: 'waiting', reason: mapKafkaError(error, pipeline.kafka.brokers).message, retryInMs });
       await delay(retryInMs, undefined, { signal }).catch(() => undefined); // an abort ends the loop
       waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
     }
   }
   observer.onState?.({ state: 'stopped' });
-}
-
-/** One line that says what to do about it. */
-function reasonOf(pipeline: ExactlyOncePipeline, error: unknown): string {
-  if (error instanceof AssayError) return error.message;
-  const text = error instanceof Error ? error.message : String(error);
-  return `Kafka at ${pipeline.kafka.brokers.join(', ')}: ${text}`;
 }

@@ -1,5 +1,6 @@
 export { sameBits } from './batch-invariance.ts';
 export { createBatcher } from './batcher.ts';
+export { exactJson, exactOutputs } from './exact-outputs.ts';
 export { type GoldenReport, plainRecord, verifyGolden } from './golden-records.ts';
 export type {
   Batcher,

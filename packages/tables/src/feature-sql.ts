@@ -42,7 +42,7 @@ export interface BindSource {
 }
 
 /**
- * Binds the features to the columns of a view `source`, which has them under their names.
+ * Binds the features to the columns of a table `shape`, which has them under their names.
  * @throws AssayError INVALID_ARGUMENT with each place: a missing column, a type that does not fit, wrong SQL
  */
 export async function bindFeatures(
@@ -118,7 +118,7 @@ async function bindFeature(
 /** A resumed job must find what it found before: no random numbers, no clock. */
 async function requireRepeatable(session: Sandbox, sql: string, place: string, signal: AbortSignal): Promise<void> {
   try {
-    await session.rows(`SELECT TRY({'v': ${sql}}) FROM source LIMIT 0`, signal);
+    await session.rows(`SELECT TRY({'v': ${sql}}) FROM shape LIMIT 0`, signal);
   } catch (error) {
     signal.throwIfAborted();
     throw wrong(place, reasonOf(error), 'SQL that gives the same for the same row, without subqueries');
@@ -127,7 +127,7 @@ async function requireRepeatable(session: Sandbox, sql: string, place: string, s
 
 async function typeOf(session: Sandbox, sql: string, place: string, signal: AbortSignal): Promise<string> {
   try {
-    const rows = await session.rows(`SELECT column_type FROM (DESCRIBE SELECT ${sql} FROM source)`, signal);
+    const rows = await session.rows(`SELECT column_type FROM (DESCRIBE SELECT ${sql} FROM shape)`, signal);
     return String(rows[0]?.[0]);
   } catch (error) {
     signal.throwIfAborted();

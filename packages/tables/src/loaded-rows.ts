@@ -90,6 +90,8 @@ export interface LoadedOptions {
   readonly table: string;
   readonly features: readonly BoundFeature[];
   readonly hasDocuments: boolean;
+  /** Whether any row has one. */
+  readonly hasProblems: boolean;
   readonly copies: number;
   readonly segments: readonly LoadedSegment[];
   readonly rowsIn: number;
@@ -98,7 +100,7 @@ export interface LoadedOptions {
 }
 
 export function loadedRows(options: LoadedOptions): LoadedRows {
-  const { engine, table, features, hasDocuments, copies, segments, rowsIn, next } = options;
+  const { engine, table, features, hasDocuments, hasProblems, copies, segments, rowsIn, next } = options;
   const scores = `${table}_results`;
   const sessions: Sandbox[] = [];
   const connect = async (): Promise<Sandbox> => {
@@ -111,8 +113,10 @@ export function loadedRows(options: LoadedOptions): LoadedRows {
     segments,
     next,
     async *chunks(signal) {
-      const kinds: ColumnKind[] = [...features.map(kindOf), 'string', ...(hasDocuments ? (['string'] as const) : [])];
-      const names = [...features.map((_, i) => `f${i}`), 'problem', ...(hasDocuments ? ['document'] : [])];
+      // A column of texts that are all NULL would cost as much as one that is not.
+      const told = [...(hasDocuments ? ['document'] : []), ...(hasProblems ? ['problem'] : [])];
+      const names = [...features.map((_, i) => `f${i}`), ...told];
+      const kinds: ColumnKind[] = [...features.map(kindOf), ...told.map(() => 'string' as const)];
       const selection = names.flatMap((name, i) => selectionOf(kinds[i] ?? 'string', name));
       const session = await connect();
       const result = await session.stream(`SELECT ${selection.join(', ')} FROM ${table}`, signal);
@@ -125,7 +129,7 @@ export function loadedRows(options: LoadedOptions): LoadedRows {
           const columns = columnsOf(chunk, kinds);
           fetching = result.fetchChunk(); // DuckDB works on the next while this one is looked at
           fetching.catch(() => undefined); // heard where it is awaited, unless nobody asks for it any more
-          yield chunkOf(chunk.rowCount, columns, features.length, hasDocuments);
+          yield chunkOf(chunk.rowCount, columns, features.length, { hasDocuments, hasProblems });
         }
       } finally {
         await fetching.catch(() => undefined); // its connection must be idle when it is closed
@@ -170,14 +174,20 @@ function kindOf({ request, from }: BoundFeature): ColumnKind {
   return request.dtype === 'timestamp' ? 'int64' : request.dtype;
 }
 
-function chunkOf(rows: number, columns: readonly ColumnData[], features: number, hasDocuments: boolean): FeatureChunk {
-  const problems = textsOf(columns[features]);
-  const hasProblems = problems.some((problem) => problem !== null);
+function chunkOf(
+  rows: number,
+  columns: readonly ColumnData[],
+  features: number,
+  { hasDocuments, hasProblems }: Pick<LoadedOptions, 'hasDocuments' | 'hasProblems'>,
+): FeatureChunk {
+  const documents = hasDocuments ? textsOf(columns[features]) : [];
+  const problems = hasProblems ? textsOf(columns[features + (hasDocuments ? 1 : 0)]) : [];
+  const isTold = problems.some((problem) => problem !== null);
   return {
     rows,
     columns: columns.slice(0, features),
-    ...(hasDocuments ? { documents: textsOf(columns[features + 1]).map((text) => text ?? '') } : {}),
-    ...(hasProblems ? { problems: problems.map(problemsOf) } : {}),
+    ...(hasDocuments ? { documents: documents.map((text) => text ?? '') } : {}),
+    ...(isTold ? { problems: problems.map(problemsOf) } : {}),
   };
 }
 

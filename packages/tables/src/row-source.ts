@@ -5,7 +5,6 @@
 import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AssayError } from '@assay/contracts';
-import { CSV_DIALECT, readCsvHeader } from './csv.ts';
 import { DataError } from './data-error.ts';
 import { identifier, literal, reasonOf, type Sandbox } from './duckdb.ts';
 import type { SourceColumn } from './expressions.ts';
@@ -17,9 +16,10 @@ import {
   missingColumn,
   rawName,
 } from './feature-sql.ts';
+import { describeInput, findInput } from './input-files.ts';
 import { type LoadedRows, loadedRows } from './loaded-rows.ts';
 import { openRowEngine, type RowEngine } from './row-engine.ts';
-import { type DataFile, type DataFormat, findDataFiles, formatOf } from './source-files.ts';
+import type { DataFile, DataFormat } from './source-files.ts';
 import {
   afterHeader,
   type BrokenRow,
@@ -75,12 +75,9 @@ export interface RowSource {
   close(): Promise<void>;
 }
 
-const VIEW_SAMPLE = 20_480;
-
 export async function openRowSource(options: RowSourceOptions): Promise<RowSource> {
   const { path, workDir, signal } = options;
-  const files = await findDataFiles(path, signal);
-  const format = formatOf(files, options.format);
+  const { files, format } = await findInput(options);
   const spillDir = join(workDir, 'spill');
   await mkdir(spillDir, { recursive: true });
   const engine = await openRowEngine({
@@ -92,7 +89,7 @@ export async function openRowSource(options: RowSourceOptions): Promise<RowSourc
   try {
     const session = await engine.connect();
     const opened: Opened = { options, files, format, engine, session };
-    const columns = await describe(opened, signal);
+    const columns = await describeInput(session, opened, options.types, signal);
     const start = await startOf(opened, 0, columns, signal);
     return new Source(opened, columns, start);
   } catch (error) {
@@ -108,67 +105,6 @@ interface Opened {
   readonly format: DataFormat;
   readonly engine: RowEngine;
   readonly session: Sandbox;
-}
-
-/** The columns of the first file; the others must have the same. */
-async function describe({ options, files, format, session }: Opened, signal: AbortSignal): Promise<SourceColumn[]> {
-  const [first] = files;
-  if (first === undefined) throw new AssayError('INTERNAL', 'there are no files');
-  const columns = await describeFile(session, format, first.path, options.types, signal);
-  for (const { path } of files.slice(1)) {
-    if (format === 'ndjson') break; // has no columns of its own
-    const others =
-      format === 'csv' ? await readCsvHeader(path) : await describeFile(session, format, path, undefined, signal);
-    const told = others.map((column) => (typeof column === 'string' ? column : `${column.name} ${column.type}`));
-    const expected = columns.map(({ name, type }) => (format === 'csv' ? name : `${name} ${type}`));
-    if (told.join('\n') !== expected.join('\n')) {
-      const message = `${path} has other columns than ${first.path}: ${told.join(', ')} instead of ${expected.join(', ')}`;
-      throw new AssayError('INVALID_ARGUMENT', `input.path: ${message}`, {
-        details: [{ place: 'input.path', message }],
-      });
-    }
-  }
-  return columns;
-}
-
-async function describeFile(
-  session: Sandbox,
-  format: DataFormat,
-  path: string,
-  types: RowSourceOptions['types'],
-  signal: AbortSignal,
-): Promise<SourceColumn[]> {
-  const told = async (reader: string): Promise<SourceColumn[]> => {
-    const rows = await session.rows(`SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ${reader})`, signal);
-    return rows.map(([name, type]) => ({ name: String(name), type: types?.[String(name)] ?? String(type) }));
-  };
-  const file = literal(path);
-  if (format === 'parquet') return told(`read_parquet(${file})`);
-  if (format === 'ndjson') {
-    return told(`read_json(${file}, format='newline_delimited', ignore_errors=true, sample_size=${VIEW_SAMPLE})`);
-  }
-  const names = await readCsvHeader(path);
-  checkHeader(path, names);
-  // Broken rows are met later, one by one; the types of the others are told without them.
-  const dialect = CSV_DIALECT.replace('ignore_errors=false', 'ignore_errors=true');
-  const sniffed = await told(`read_csv(${file}, ${dialect}, sample_size=${VIEW_SAMPLE})`).catch(() => []);
-  const typeOf = new Map(sniffed.map(({ name, type }) => [name, type]));
-  return names.map((name) => ({ name, type: types?.[name] ?? typeOf.get(name) ?? 'VARCHAR' }));
-}
-
-function checkHeader(path: string, names: readonly string[]): void {
-  const seen = new Set<string>();
-  for (const [i, name] of names.entries()) {
-    const problem =
-      name.trim() === ''
-        ? `column ${i + 1} has no name`
-        : seen.has(name.toLowerCase())
-          ? `column "${name}" is there twice`
-          : undefined;
-    if (problem !== undefined)
-      throw new DataError(`${path}:1: ${problem}`, { details: [{ place: `${path}:1`, message: problem }] });
-    seen.add(name.toLowerCase());
-  }
 }
 
 async function startOf(
@@ -234,7 +170,7 @@ class Source implements RowSource {
       format === 'parquet'
         ? `SELECT * FROM read_parquet(${literal(first?.path ?? '')})`
         : `SELECT ${columns.map(({ name, type }) => `CAST(NULL AS ${type}) AS ${identifier(name)}`).join(', ') || 'NULL AS nothing'}`;
-    await this.#viewOf(body, signal);
+    await this.#shapeAs(body, signal);
     this.#features = await bindFeatures(session, { format, columns }, features, signal);
     this.#copies = copy.map((name, i) => {
       const index = columns.findIndex((column) => column.name === name);
@@ -243,9 +179,9 @@ class Source implements RowSource {
     });
   }
 
-  async #viewOf(body: string, signal: AbortSignal): Promise<void> {
+  async #shapeAs(body: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.#opened.session.run(`CREATE OR REPLACE VIEW source AS ${body}`, signal);
+      await this.#opened.session.run(`CREATE OR REPLACE TABLE shape AS ${body} LIMIT 0`, signal);
     } catch (error) {
       signal.throwIfAborted();
       throw new AssayError('INVALID_ARGUMENT', `input.types: ${reasonOf(error)}`, { cause: error });
@@ -281,12 +217,14 @@ class Source implements RowSource {
     } finally {
       for (const slice of slices) await rm(slice, { force: true });
     }
+    const counted = isThere ? await session.rows(`SELECT count(problem) FROM ${table}`, signal) : [];
     return loadedRows({
       engine,
       session,
       table,
       features: this.#features,
       hasDocuments: this.hasDocuments,
+      hasProblems: Number(counted[0]?.[0] ?? 0) > 0,
       copies: this.#copies.length,
       segments,
       rowsIn: taken,

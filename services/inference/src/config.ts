@@ -1,4 +1,5 @@
 /** The settings of the inference service. */
+import { accessSettings } from '@assay/http';
 import { type ConfigOf, defineConfig, logLevelSetting, setting } from '@assay/runtime';
 import Type from 'typebox';
 
@@ -14,6 +15,7 @@ export const inferenceConfig = defineConfig('inference', {
     default: 8102,
     description: 'The port to listen on; 0 takes a free one.',
   }),
+  ...accessSettings,
   registryUrl: setting(Type.String({ pattern: '^https?://' }), {
     default: 'http://127.0.0.1:8101',
     env: 'ASSAY_REGISTRY_URL',
@@ -84,6 +86,38 @@ export const inferenceConfig = defineConfig('inference', {
     default: 60_000,
     unit: 'ms',
     description: 'No request waits longer, whatever Assay-Timeout-Ms or its endpoint says.',
+  }),
+  predictionLogRatio: setting(Type.Number({ minimum: 0, maximum: 1 }), {
+    default: 1,
+    description:
+      'The share of predictions that is logged, record and outputs, so that it can be looked up and replayed; 0 logs none.',
+  }),
+  predictionLogMaxPerSecond: setting(count(1_000_000), {
+    default: 500,
+    unit: 'rows',
+    description:
+      'Most predictions logged in a second; what is more is dropped and counted. It bounds what the log costs a busy endpoint.',
+  }),
+  predictionLogQueueRows: setting(count(1_000_000), {
+    default: 8192,
+    unit: 'rows',
+    description: 'Predictions that may wait to be logged; what is more is dropped and counted. No request ever waits.',
+  }),
+  predictionLogQueueBytes: setting(Type.Integer({ minimum: 1024 }), {
+    default: 64 * 1024 ** 2,
+    unit: 'bytes',
+    description:
+      'The memory that predictions waiting to be logged may hold, about; what is more is dropped and counted.',
+  }),
+  predictionLogLingerMs: setting(Type.Integer({ minimum: 1, maximum: 60_000 }), {
+    default: 200,
+    unit: 'ms',
+    description: 'How long predictions are gathered before they are logged together.',
+  }),
+  pipelinesFile: setting(Type.String(), {
+    default: '',
+    description:
+      'A YAML file of pipelines for stream scoring, which needs Kafka. Empty: no stream scoring, and nothing of Kafka is loaded.',
   }),
   drainDelayMs: setting(Type.Integer({ minimum: 0, maximum: 600_000 }), {
     default: 0,

@@ -7,10 +7,12 @@
 import { describeOpenApi, type OpenApiDocument } from '@assay/http';
 import { type ConfigRow, describeConfig, describeMetrics, type MetricRow } from '@assay/runtime';
 import { inferenceConfig } from './config.ts';
+import { streamMetrics } from './kafka/metrics.ts';
 import { inferenceMetrics } from './metrics.ts';
 import { describeApp } from './service.ts';
 
 export { type InferenceConfig, inferenceConfig } from './config.ts';
+export type { EventSink } from './predictions/prediction-log.ts';
 export { createStaticModels, type StaticModel } from './routing/static-source.ts';
 export { createService, type InferenceDependencies, type ModelSource } from './service.ts';
 
@@ -26,7 +28,7 @@ export function describe(): InferenceDescription {
   return {
     name: 'inference',
     config: describeConfig(inferenceConfig),
-    metrics: describeMetrics(inferenceMetrics),
+    metrics: [...describeMetrics(inferenceMetrics), ...describeMetrics(streamMetrics)],
     openapi: () => describeOpenApi(describeApp()),
   };
 }

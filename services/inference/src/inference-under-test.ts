@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, loadConfig, type Service } from '@assay/runtime';
-import { inferenceConfig } from './config.ts';
+import { type InferenceConfig, inferenceConfig } from './config.ts';
 import { createStaticModels, type StaticModel } from './routing/static-source.ts';
 import { createService } from './service.ts';
 
@@ -45,7 +45,13 @@ export async function serveStatic(
   return startService(await createService(config, { models: source, log: silent() }));
 }
 
-export async function serveRegistry(dir: string, registryUrl: string, flags: Flags = {}): Promise<InferenceUnderTest> {
+/** @param overrides what no flag can set: secrets, and values beyond the limits of settings */
+export async function serveRegistry(
+  dir: string,
+  registryUrl: string,
+  flags: Flags = {},
+  overrides: Partial<InferenceConfig> = {},
+): Promise<InferenceUnderTest> {
   const config = loadConfig(inferenceConfig, {
     flags: {
       port: 0,
@@ -57,7 +63,7 @@ export async function serveRegistry(dir: string, registryUrl: string, flags: Fla
       ...flags,
     },
   });
-  return startService(await createService(config, { log: silent() }));
+  return startService(await createService({ ...config, ...overrides }, { log: silent() }));
 }
 
 function silent() {

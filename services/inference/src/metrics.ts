@@ -67,6 +67,19 @@ export const inferenceMetrics = defineMetrics('inference', {
     name: 'assay_inference_routing_age_seconds',
     help: 'Since the registry last answered; NaN before it first did.',
   }),
+  predictionsLogged: counter({
+    name: 'assay_inference_predictions_logged_total',
+    help: 'Predictions that the event log has taken.',
+  }),
+  predictionsDropped: counter({
+    name: 'assay_inference_predictions_dropped_total',
+    help: 'Predictions that were drawn for the log and are not in it, by reason: queue_full, rate (over predictionLogMaxPerSecond), too_large, unrepresentable (a value that no record can hold), refused (by the event log), closing.',
+    labels: ['reason'],
+  }),
+  predictionsQueued: gauge({
+    name: 'assay_inference_predictions_queued_rows',
+    help: 'Predictions that wait to be logged.',
+  }),
   routingFailures: counter({
     name: 'assay_inference_routing_failures_total',
     help: 'Times that the registry could not be asked for the routing snapshot.',

@@ -3,12 +3,14 @@ import { AssayError, type ErrorCode, type RoutedVersion } from '@assay/contracts
 import { type BoundCounter, createMetrics, type Logger, type Registry } from '@assay/runtime';
 import type { ScoreRecorder, ServingObserver } from './domain/version.ts';
 import { inferenceMetrics } from './metrics.ts';
+import type { DropReason } from './predictions/prediction-log.ts';
 
 /** Values that are looked up at each scrape. */
 export interface Gauges {
   queuedRows(): number;
   loadedVersions(): number;
   heldBackEndpoints(): number;
+  queuedPredictions(): number;
 }
 
 export interface Observer extends ServingObserver {
@@ -16,6 +18,8 @@ export interface Observer extends ServingObserver {
   routingAgeMs(): number | undefined;
   /** What gauges show; given once what they look at exists. */
   watch(gauges: Gauges): void;
+  predictionsLogged(rows: number): void;
+  predictionsDropped(reason: DropReason, rows: number): void;
 }
 
 /** Series of versions that were unloaded are kept for so many of them, so that the last scrape still finds them. */
@@ -30,6 +34,7 @@ export function createObserver(registry: Registry, log: Logger): Observer {
   const loadSeconds = metrics.loadSeconds.bind({});
   const routingRevision = metrics.routingRevision.bind({});
   const routingAge = metrics.routingAge.bind({});
+  const predictionsLogged = metrics.predictionsLogged.bind({});
   routingRevision.set(-1);
   let answeredAtMs: number | undefined;
   const routingAgeMs = () => (answeredAtMs === undefined ? undefined : performance.now() - answeredAtMs);
@@ -44,6 +49,14 @@ export function createObserver(registry: Registry, log: Logger): Observer {
       metrics.loadedVersions.onScrape(() => loaded.set(gauges.loadedVersions()));
       const heldBack = metrics.heldBack.bind({});
       metrics.heldBack.onScrape(() => heldBack.set(gauges.heldBackEndpoints()));
+      const predictions = metrics.predictionsQueued.bind({});
+      metrics.predictionsQueued.onScrape(() => predictions.set(gauges.queuedPredictions()));
+    },
+    predictionsLogged(rows) {
+      predictionsLogged.inc(rows);
+    },
+    predictionsDropped(reason, rows) {
+      metrics.predictionsDropped.bind({ reason }).inc(rows);
     },
     recorder(endpoint, version) {
       const key = `${endpoint}\0${version.id}`;

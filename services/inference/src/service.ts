@@ -3,7 +3,8 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRegistryClient } from '@assay/client';
 import { AssayError, type RoutingSnapshot } from '@assay/contracts';
-import { type App, createHttpApp, drainAndClose, listen } from '@assay/http';
+import { type Access, type App, createHttpApp, drainAndClose, listen, type ReadyReport } from '@assay/http';
+import type { KafkaSettings } from '@assay/kafka';
 import {
   ASSAY_VERSION,
   createLogger,
@@ -13,13 +14,16 @@ import {
   type Registry,
   type Service,
 } from '@assay/runtime';
+import { openAccess } from './access.ts';
 import type { InferenceConfig } from './config.ts';
 import { createReadiness, type Readiness } from './domain/readiness.ts';
 import { createServing, type Serving } from './domain/serving.ts';
 import type { LoadVersion, PackageSource, RoutingSource } from './domain/version.ts';
 import { addNamedRoutes } from './http/named-routes.ts';
 import { addOipRoutes } from './http/oip/routes.ts';
+import type { Streams } from './kafka/streams.ts';
 import { createObserver, type Observer } from './observer.ts';
+import { createPredictionLog, type EventSink, type PredictionLog } from './predictions/prediction-log.ts';
 import { createPackageCache } from './routing/package-cache.ts';
 import { createRegistryRouting } from './routing/registry-source.ts';
 import { createSnapshotCache, type SnapshotCache } from './routing/snapshot-cache.ts';
@@ -36,6 +40,10 @@ export interface ModelSource {
 export interface InferenceDependencies {
   /** Instead of the registry that the config names. */
   readonly models?: ModelSource;
+  /** Where predictions are logged; without it none are. It stays its owner's to close. */
+  readonly predictions?: EventSink;
+  /** How to reach Kafka, for the pipelines that the config names. */
+  readonly kafka?: KafkaSettings;
   readonly log?: Logger;
   readonly registry?: Registry;
 }
@@ -53,6 +61,7 @@ const DESCRIPTION =
 export async function createService(config: InferenceConfig, deps: InferenceDependencies = {}): Promise<Service> {
   const log = deps.log ?? createLogger({ service: 'inference', level: config.logLevel });
   const registry = deps.registry ?? createRegistry();
+  const openStreams = await prepareStreams(config, deps.kafka);
   const observer = createObserver(registry, log);
   const source = deps.models === undefined ? await openRegistrySource(config, log) : staticSource(deps.models);
   const serving = createServing({
@@ -69,10 +78,21 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
   });
   const staleAfterMs = source.isStatic ? Number.POSITIVE_INFINITY : config.routingStaleAfterMs;
   const readiness = createReadiness(serving, { ageMs: () => observer.routingAgeMs(), staleAfterMs });
-  watch(observer, serving);
+  const predictions = openPredictionLog(config, deps.predictions, observer, log);
+  watch(observer, serving, predictions);
   let isStopping = false;
-  const isReady = () => !isStopping && readiness().ready;
-  const app = createApp(config, { log, registry, serving, readiness, isReady });
+  const guard = openAccess(config, log, registry);
+  const isReady = () => !isStopping && readiness().ready && guard.access.ready() === true;
+  const streams = openStreams?.({ serving, registry, log });
+  const app = createApp(config, {
+    log,
+    registry,
+    serving,
+    readiness: () => withStreams(readiness(), streams),
+    isReady,
+    access: guard.access,
+    predictions,
+  });
   const addresses: Record<string, string> = {};
 
   return {
@@ -80,21 +100,46 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     addresses,
     async start() {
       serving.start();
+      await guard.start();
       if (source.isStatic) await startWhole(serving, config.loadTimeoutMs);
       addresses.http = await listen(app, {
         host: config.host,
         port: config.port,
         portSetting: 'ASSAY_INFERENCE_PORT',
+        keysSetting: 'set ASSAY_SERVICE_KEY_FILE to the key of this service',
       });
+      streams?.start();
     },
     async close() {
       isStopping = true;
-      const { cutOff } = await drainAndClose(app, config);
+      const [{ cutOff }] = await Promise.all([drainAndClose(app, config), streams?.close()]);
       if (cutOff > 0) log.warn({ cutOff }, 'requests were cut off by the stop');
       await serving.close();
+      await predictions?.close(config.closeTimeoutMs);
+      await guard.close();
       await source.close();
     },
   };
+}
+
+/**
+ * What Kafka needs is loaded when there are pipelines, and not otherwise.
+ * @throws INVALID_ARGUMENT for a pipelines file that is wrong, or without a Kafka to read from
+ */
+async function prepareStreams(
+  { pipelinesFile }: InferenceConfig,
+  kafka: KafkaSettings | undefined,
+): Promise<((parts: Pick<AppParts, 'serving' | 'registry' | 'log'>) => Streams) | undefined> {
+  if (pipelinesFile === '') return undefined;
+  if (kafka === undefined) {
+    throw new AssayError('INVALID_ARGUMENT', `${pipelinesFile} names pipelines, and no Kafka: set ASSAY_KAFKA_BROKERS`);
+  }
+  const [{ createStreams }, { readPipelines }] = await Promise.all([
+    import('./kafka/streams.ts'),
+    import('./kafka/pipelines.ts'),
+  ]);
+  const pipelines = await readPipelines(pipelinesFile);
+  return (parts) => createStreams({ ...parts, kafka, pipelines });
 }
 
 /** A source with what is kept of it between starts. */
@@ -114,7 +159,7 @@ async function openRegistrySource(config: InferenceConfig, log: Logger): Promise
   // What a crash left half written; the lock says that nobody is writing now.
   for (const dir of [config.cacheDir, packagesDir]) await removePartial(dir);
   const snapshots = createSnapshotCache(join(config.cacheDir, 'routing.json'));
-  const registry = createRegistryClient({ url: config.registryUrl });
+  const registry = createRegistryClient({ url: config.registryUrl, bearerToken: config.serviceKey?.reveal() });
   let written: Promise<void> = Promise.resolve();
   return {
     routing: createRegistryRouting(registry, config.pollIntervalMs),
@@ -185,11 +230,32 @@ async function readCached(snapshots: SnapshotCache, log: Logger): Promise<Routin
   }
 }
 
-function watch(observer: Observer, { live, convergence }: Serving): void {
+function openPredictionLog(
+  config: InferenceConfig,
+  sink: EventSink | undefined,
+  observer: Observer,
+  log: Logger,
+): PredictionLog | undefined {
+  if (sink === undefined || config.predictionLogRatio === 0) return undefined;
+  return createPredictionLog({
+    sink,
+    ratio: config.predictionLogRatio,
+    maxRowsPerSecond: config.predictionLogMaxPerSecond,
+    maxQueueRows: config.predictionLogQueueRows,
+    maxQueueBytes: config.predictionLogQueueBytes,
+    lingerMs: config.predictionLogLingerMs,
+    log,
+    logged: observer.predictionsLogged,
+    dropped: observer.predictionsDropped,
+  });
+}
+
+function watch(observer: Observer, { live, convergence }: Serving, predictions: PredictionLog | undefined): void {
   observer.watch({
     queuedRows: () => live.queuedRows,
     loadedVersions: () => live.size,
     heldBackEndpoints: () => convergence.status().filter(({ problem }) => problem !== undefined).length,
+    queuedPredictions: () => predictions?.queuedRows ?? 0,
   });
 }
 
@@ -230,19 +296,37 @@ interface AppParts {
   readonly log: Logger;
   readonly registry: Registry;
   readonly serving: Serving;
-  readonly readiness: () => Readiness;
+  readonly readiness: () => ReadyReport;
   readonly isReady: () => boolean;
+  /** Absent where the API is described and not served. */
+  readonly access?: Access;
+  readonly predictions?: PredictionLog | undefined;
+}
+
+/** A replica that can check no key can serve nobody. */
+function withKeys({ ready, checks }: ReadyReport, access: Access | undefined): ReadyReport {
+  const problem = access?.ready() ?? true;
+  if (problem === true) return { ready, checks };
+  return { ready: false, checks: { ...checks, keys: { ready: false, message: problem } } };
+}
+
+function withStreams({ ready, checks }: Readiness, streams: Streams | undefined): ReadyReport {
+  if (streams === undefined) return { ready, checks };
+  const check = streams.readiness();
+  return { ready: ready && check.ready, checks: { ...checks, streams: check } };
 }
 
 type AppLimits = Pick<InferenceConfig, 'logSampleRatio' | 'maxRecords' | 'bodyLimitBytes'>;
 
-function createApp(config: AppLimits, { log, registry, serving, readiness, isReady }: AppParts): App {
+function createApp(config: AppLimits, parts: AppParts): App {
+  const { log, registry, serving, readiness, isReady, access, predictions } = parts;
   const app = createHttpApp({
+    ...(access === undefined ? {} : { access }),
     service: 'inference',
     version: ASSAY_VERSION,
     log,
     registry,
-    ready: readiness,
+    ready: () => withKeys(readiness(), access),
     describe: { title: TITLE, description: DESCRIPTION },
     requestLogRatio: config.logSampleRatio,
   });
@@ -251,6 +335,7 @@ function createApp(config: AppLimits, { log, registry, serving, readiness, isRea
     convergence: serving.convergence,
     maxRecords: config.maxRecords,
     bodyLimitBytes: config.bodyLimitBytes,
+    ...(predictions === undefined ? {} : { predictions }),
   };
   addNamedRoutes(app, routes);
   addOipRoutes(app, { ...routes, version: ASSAY_VERSION, isReady });

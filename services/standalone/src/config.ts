@@ -9,6 +9,11 @@ export const standaloneConfig = defineConfig('standalone', {
     description:
       'Everything that is kept: databases, packages, caches, jobs, the event log, and `run.json` while it runs. One process a folder. The folders of the single services follow it.',
   }),
+  keys: setting(Type.Boolean(), {
+    default: false,
+    description:
+      'Whether every call needs an API key. Those of the administrator and of the services are made in `keys` in the data folder. Once there are keys they are needed, whatever this says; ASSAY_REGISTRY_BOOTSTRAP_KEYS_DIR brings them from elsewhere.',
+  }),
   trainExample: setting(Type.Boolean(), {
     default: true,
     description: 'Whether a start on an empty registry trains the example model, flight-delay.',

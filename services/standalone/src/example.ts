@@ -11,7 +11,7 @@ import {
 } from '@assay/client';
 import { type Job, type TrainingResult, TrainingSpec } from '@assay/contracts';
 import { parseYaml } from '@assay/runtime';
-import type { StandaloneServices } from './standalone.ts';
+import type { CallableServices } from './keys.ts';
 
 export interface Terminal {
   readonly write: (text: string) => void;
@@ -40,14 +40,14 @@ export function findExample(): string | undefined {
  */
 export async function isExampleDue(
   specFile: string,
-  services: StandaloneServices,
+  services: CallableServices,
   signal: AbortSignal,
 ): Promise<boolean> {
-  await using registry = createRegistryClient({ url: services.registry });
+  await using registry = createRegistryClient({ url: services.registry, bearerToken: services.key?.reveal() });
   const { items } = await registry.listModels({ limit: 100 }, { signal });
   if (items.every(({ latestVersion }) => latestVersion === null)) return true;
   const spec = await readSpec(specFile);
-  await using training = createTrainingClient({ url: services.training });
+  await using training = createTrainingClient({ url: services.training, bearerToken: services.key?.reveal() });
   return (await unfinishedJob(training, spec.model, signal)) !== undefined;
 }
 
@@ -66,12 +66,12 @@ async function unfinishedJob(training: TrainingClient, model: string, signal: Ab
  */
 export async function trainExample(
   specFile: string,
-  services: StandaloneServices,
+  services: CallableServices,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<void> {
   const spec = await readSpec(specFile);
-  await using training = createTrainingClient({ url: services.training });
+  await using training = createTrainingClient({ url: services.training, bearerToken: services.key?.reveal() });
   const unfinished = await unfinishedJob(training, spec.model, signal);
   let job = unfinished ?? (await training.createJob({ spec, baseDir: dirname(specFile) }, { signal }));
   const how = unfinished === undefined ? 'There is no model yet: training' : 'Going on with training';

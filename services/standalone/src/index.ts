@@ -1,4 +1,6 @@
 /** All services in one process: the only place that imports services. */
+export { ensureBootstrapFiles } from '@assay/registry';
+
 import { type ConfigRow, describeConfig } from '@assay/runtime';
 import { standaloneConfig } from './config.ts';
 

@@ -27,6 +27,7 @@ async function scripted(...words: string[]): Promise<Watched> {
   const thread = createInferenceThread({
     config: { ...loadConfig(inferenceConfig), port: 0, cacheDir: script },
     log: createLogger({ service: 'test', level: 'silent' }),
+    events: { publish: async () => undefined },
     restartFirstMs: 5,
     restartMaxMs: 20,
     report: (text) => reports.push(text),

@@ -5,13 +5,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { AssayError } from '@assay/contracts';
-import type { InferenceConfig } from '@assay/inference';
+import type { EventSink, InferenceConfig } from '@assay/inference';
 import { entryUrl, type Logger, nodeArguments, type Service } from '@assay/runtime';
-import { type FromThread, fromThreadError, type ThreadStart, type ToThread } from './thread-messages.ts';
+import { type FromThread, fromThreadError, type ThreadStart, type ToThread, toThreadError } from './thread-messages.ts';
 
 export interface InferenceThreadOptions {
   readonly config: InferenceConfig;
   readonly log: Logger;
+  /** Where its predictions are logged. */
+  readonly events: EventSink;
   readonly restartFirstMs: number;
   readonly restartMaxMs: number;
   /** Told of a crash, and of what comes next, for a person. */
@@ -42,8 +44,10 @@ export function createInferenceThread(options: InferenceThreadOptions): Inferenc
   /** Starts a thread; resolves when it listens, and then watches it. */
   async function run(): Promise<void> {
     // A restart listens where the first start did, also when that took any free port.
-    const config = { ...options.config, port: portOf(addresses) ?? options.config.port };
-    const started = new Worker(entry, { workerData: { config } satisfies ThreadStart, execArgv: nodeArguments() });
+    const { serviceKey, ...others } = options.config;
+    const config = { ...others, port: portOf(addresses) ?? others.port };
+    const workerData: ThreadStart = { config, serviceKey: serviceKey?.reveal() };
+    const started = new Worker(entry, { workerData, execArgv: nodeArguments() });
     worker = started;
     const startedMs = performance.now();
     let crash: unknown;
@@ -52,7 +56,8 @@ export function createInferenceThread(options: InferenceThreadOptions): Inferenc
       if (message.type === 'started') {
         addresses = message.addresses;
         isUp.resolve();
-      } else isUp.reject(fromThreadError(message.error));
+      } else if (message.type === 'publish') void publish(started, message);
+      else isUp.reject(fromThreadError(message.error));
     });
     started.on('error', (error) => {
       crash = error;
@@ -72,6 +77,17 @@ export function createInferenceThread(options: InferenceThreadOptions): Inferenc
       restarts++;
       restarting = restart(reason, performance.now() - startedMs);
     });
+  }
+
+  async function publish(
+    from: Worker,
+    { number, topic, events }: Extract<FromThread, { type: 'publish' }>,
+  ): Promise<void> {
+    const answer = await options.events.publish(topic, events).then(
+      () => ({}),
+      (error: unknown) => ({ error: toThreadError(error) }),
+    );
+    from.postMessage({ type: 'published', number, ...answer } satisfies ToThread);
   }
 
   let failuresInRow = 0;

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createRegistryClient, createScoringClient, decodeJson, encodeJson } from '@assay/client';
 import { matches } from '@assay/contracts';
 import Type from 'typebox';
+import type { CallableServices } from './keys.ts';
 
 /** How long a version may take to be fetched and loaded. */
 const SERVED_TIMEOUT_MS = 30_000;
@@ -19,8 +20,8 @@ export interface Sample {
 }
 
 /** A sample of the first model that has a champion; undefined where there is none. */
-export async function findSample(registryUrl: string, signal: AbortSignal): Promise<Sample | undefined> {
-  await using registry = createRegistryClient({ url: registryUrl });
+export async function findSample(services: CallableServices, signal: AbortSignal): Promise<Sample | undefined> {
+  await using registry = createRegistryClient({ url: services.registry, bearerToken: services.key?.reveal() });
   const { items } = await registry.listModels({ limit: 100 }, { signal });
   for (const { id, name, aliases } of items) {
     if (aliases.champion === undefined) continue;
@@ -35,10 +36,10 @@ export async function findSample(registryUrl: string, signal: AbortSignal): Prom
 /** Waits until the endpoint answers with what is wanted of it; gives the reason where that takes too long. */
 export async function untilServed(
   endpoint: string,
-  inferenceUrl: string,
+  services: CallableServices,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  await using inference = createScoringClient({ url: inferenceUrl });
+  await using inference = createScoringClient({ url: services.inference, bearerToken: services.key?.reveal() });
   const untilMs = performance.now() + SERVED_TIMEOUT_MS;
   for (;;) {
     const { items } = await inference.listEndpoints({ signal });
@@ -50,8 +51,12 @@ export async function untilServed(
   }
 }
 
-/** A line for the shell that scores the sample. */
-export function curlLine({ endpoint, record }: Sample, inferenceUrl: string): string {
+/**
+ * A line for the shell that scores the sample.
+ * @param keyFile the file of the key to show; the shell reads it when the line runs, so that the line itself has no key
+ */
+export function curlLine({ endpoint, record }: Sample, inferenceUrl: string, keyFile?: string): string {
   const body = encodeJson({ records: [record] }).replaceAll("'", "'\\''");
-  return `curl -s ${inferenceUrl}/v1/endpoints/${endpoint}/score -H 'content-type: application/json' -d '${body}'`;
+  const key = keyFile === undefined ? '' : ` -H "authorization: Bearer $(cat '${keyFile}')"`;
+  return `curl -s ${inferenceUrl}/v1/endpoints/${endpoint}/score${key} -H 'content-type: application/json' -d '${body}'`;
 }

@@ -12,6 +12,7 @@ import {
 } from '@assay/client';
 import { AssayError } from '@assay/contracts';
 import { inferenceConfig } from '@assay/inference';
+import { monitoringConfig } from '@assay/monitoring';
 import { registryConfig } from '@assay/registry';
 import { createLogger, loadConfigs } from '@assay/runtime';
 import { trainingConfig } from '@assay/training';
@@ -33,14 +34,15 @@ async function folder(): Promise<string> {
 async function standalone(
   dataDir: string,
   deps: StandaloneDependencies = {},
-  ports: { registry?: number; inference?: number; training?: number } = {},
+  ports: { registry?: number; inference?: number; training?: number; monitoring?: number } = {},
 ): Promise<Standalone> {
-  const configs = loadConfigs([standaloneConfig, registryConfig, trainingConfig, inferenceConfig], {
+  const configs = loadConfigs([standaloneConfig, registryConfig, trainingConfig, inferenceConfig, monitoringConfig], {
     flags: {
       standalone: { dataDir },
       registry: { port: ports.registry ?? 0 },
       training: { port: ports.training ?? 0 },
       inference: { port: ports.inference ?? 0, logLevel: 'silent' },
+      monitoring: { port: ports.monitoring ?? 0 },
     },
   });
   return createStandalone(configs, { log: (service) => createLogger({ service, level: 'silent' }), ...deps });
@@ -84,7 +86,7 @@ describe('standalone', () => {
     await second.close();
   });
 
-  test.each(['registry', 'inference', 'training'] as const)(
+  test.each(['registry', 'inference', 'training', 'monitoring'] as const)(
     'stops all that it had started when the port of %s is taken',
     async (service) => {
       const dataDir = await folder();

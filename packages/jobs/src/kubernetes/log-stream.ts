@@ -12,18 +12,24 @@ export interface PodLog {
   readonly pod: string;
   /** How many bytes of it were read before. */
   readonly skipBytes: number;
+  /** Until it ends; else what is there now. */
   readonly follow: boolean;
+  /** Whether a connection that is cut is an outcome, not an error. */
+  readonly mayBeCut: boolean;
+  /** Called before so many bytes are handed out. */
+  readonly onRead: (sizeBytes: number) => void;
   readonly signal: AbortSignal | undefined;
 }
 
 export const logPath = (namespace: string, pod: string): string => `/api/v1/namespaces/${namespace}/pods/${pod}/log`;
 
 /**
- * What is there, or all until it ends or is cut; who follows asks again until the pod has ended.
- * @returns false where there is no log now: the container has not begun, or its pod was removed
+ * What is there, or all until it ends or is cut; who follows asks again until the pod has ended. A log over the limit of
+ * the kubelet (10 MiB by default) begins anew: what is read after a cut may then lack some of its beginning.
+ * @returns `none` where there is no log now: the container has not begun, or its pod was removed
  */
-export async function* readPodLog(options: PodLog): AsyncGenerator<Uint8Array, boolean> {
-  const { api, namespace, pod, follow, signal } = options;
+export async function* readPodLog(options: PodLog): AsyncGenerator<Uint8Array, 'whole' | 'cut' | 'none'> {
+  const { api, namespace, pod, follow, mayBeCut, onRead, signal } = options;
   let left = options.skipBytes;
   try {
     const stream = await api.stream(logPath(namespace, pod), { query: { container: CONTAINER, follow }, signal });
@@ -33,15 +39,17 @@ export async function* readPodLog(options: PodLog): AsyncGenerator<Uint8Array, b
         left -= chunk.length;
         continue;
       }
-      yield left === 0 ? chunk : chunk.subarray(left);
+      const fresh = left === 0 ? chunk : chunk.subarray(left);
       left = 0;
+      onRead(fresh.length);
+      yield fresh;
       signal?.throwIfAborted();
     }
-    return true;
+    return 'whole';
   } catch (error) {
     // 400: its container is waiting to start; 404: it was removed. Cut: the next time goes on.
-    if (hasStatus(error, 400) || hasStatus(error, 404)) return false;
-    if (follow && isTransient(error)) return true;
+    if (hasStatus(error, 400) || hasStatus(error, 404)) return 'none';
+    if (mayBeCut && isTransient(error)) return 'cut';
     throw error;
   }
 }

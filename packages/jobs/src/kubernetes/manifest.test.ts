@@ -141,6 +141,11 @@ describe('the Job of a launch', () => {
     });
   });
 
+  it('says memory in the units that people read, where it can', () => {
+    const asking = { ...request, resources: { memoryBytes: 128 * 1024 ** 2 } };
+    expect(podOf(asking, 'launch-secret', options()).container.resources?.limits).toMatchObject({ memory: '128Mi' });
+  });
+
   it('has shared memory that is not the 64 MiB of the runtime', () => {
     const { pod, container } = podOf(request, 'launch-secret', options({ sharedMemory: '2Gi' }));
     expect(container.volumeMounts).toContainEqual({ name: 'shm', mountPath: '/dev/shm' });

@@ -200,7 +200,7 @@ function resourcesOf(
   const requests: Record<string, string> = texts(base.requests);
   const limits: Record<string, string> = texts(base.limits);
   if (resources.memoryBytes !== undefined) {
-    const memory = String(Math.ceil(resources.memoryBytes));
+    const memory = inMebibytes(resources.memoryBytes);
     requests.memory = memory;
     limits.memory = memory;
   }
@@ -213,6 +213,12 @@ function resourcesOf(
     limits[settings.gpu?.resource ?? DEFAULT_GPU_RESOURCE] = String(resources.gpus);
   }
   return { requests, limits };
+}
+
+/** `128Mi` where it is a whole number of them: messages quote it. */
+function inMebibytes(sizeBytes: number): string {
+  const mebibytes = sizeBytes / 1024 ** 2;
+  return Number.isInteger(mebibytes) ? `${mebibytes}Mi` : String(Math.ceil(sizeBytes));
 }
 
 function texts(quantities: Readonly<Record<string, string | number>> = {}): Record<string, string> {

@@ -52,8 +52,10 @@ export async function watch(options: WatchOptions): Promise<void> {
     } catch (error) {
       if (signal.aborted) return;
       // Forgotten revisions are the way of things: list again.
-      if (!hasStatus(error, 410))
-        log.warn({ err: error, path: options.path }, 'the watch of jobs was cut; trying again');
+      if (!hasStatus(error, 410)) {
+        const reason = error instanceof Error ? error.message : String(error);
+        log.warn({ reason, path: options.path }, 'the watch of jobs was cut; trying again');
+      }
       await delay(pauseMs * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
       pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS);
     }

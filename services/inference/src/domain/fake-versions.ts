@@ -87,6 +87,8 @@ function fakeVersion(version: RoutedVersion, fake: FakeLoader): LoadedVersion {
     signature: SIGNATURE,
     outputTails: new Map(),
     details: {},
+    measured: { oneRowMs: 0.01, fullBatchMs: 0.1 },
+    maxBatchRows: 64,
     queuedRows: 0,
     async score() {
       await fake.answers.get(version.id);

@@ -32,6 +32,10 @@ export interface LoadedVersion {
   readonly outputTails: ReadonlyMap<string, readonly number[]>;
   /** The scorer's facts for operators, as JSON. */
   readonly details: Readonly<Record<string, unknown>>;
+  /** What a run cost when the version was loaded, alone on the machine. */
+  readonly measured: { readonly oneRowMs: number; readonly fullBatchMs: number };
+  /** Most rows of one run. */
+  readonly maxBatchRows: number;
   score(append: AppendRows, options: RunOptions): Promise<ScoredRows>;
   readonly queuedRows: number;
   /** Waits for the rows that it has, then gives its memory back. Never rejects. */

@@ -1,15 +1,17 @@
 /** Named records: `POST /v1/endpoints/{name}/score`, and what describes an endpoint. */
 import { AssayError, Name, ScoreRequest, ScoreResponse } from '@assay/contracts';
 import { type App, acceptRawJson } from '@assay/http';
+import { newId } from '@assay/runtime';
 import { describeSignatureAsJsonSchema } from '@assay/scoring';
 import Type from 'typebox';
 import type { Convergence, EndpointStatus as DomainStatus } from '../domain/convergence.ts';
 import type { Dataplane } from '../domain/dataplane.ts';
+import type { PredictionLog } from '../predictions/prediction-log.ts';
 import { readCaller } from './caller.ts';
 import { describeEndpoint, describeEndpointFully } from './endpoint-status.ts';
 import { readJson } from './read-json.ts';
 import { EndpointDetails, EndpointStatusList } from './schemas.ts';
-import { readScoreRequest, writeScoreResponse } from './score-body.ts';
+import { predictionId, readScoreRequest, writeScoreResponse } from './score-body.ts';
 import { bodyBytes } from './scoring-body.ts';
 
 export interface ScoringRoutesOptions {
@@ -17,10 +19,14 @@ export interface ScoringRoutesOptions {
   readonly convergence: Convergence;
   readonly maxRecords: number;
   readonly bodyLimitBytes: number;
+  /** Absent where predictions are not logged. */
+  readonly predictions?: PredictionLog;
 }
 
 const params = Type.Object({ name: Name }, { additionalProperties: false });
 const tags = ['scoring'];
+/** Who may score an endpoint may see what it takes. */
+const config = { access: ['score', 'read'] } as const;
 
 export function addNamedRoutes(app: App, options: ScoringRoutesOptions): void {
   addScoreRoute(app, options);
@@ -28,7 +34,7 @@ export function addNamedRoutes(app: App, options: ScoringRoutesOptions): void {
 
   app.get(
     '/v1/endpoints',
-    { schema: { tags, summary: 'The endpoints and how they stand', response: { 200: EndpointStatusList } } },
+    { config, schema: { tags, summary: 'The endpoints and how they stand', response: { 200: EndpointStatusList } } },
     () => ({
       routingRevision: convergence.wanted?.revision ?? null,
       items: convergence.status().map(describeEndpoint),
@@ -37,13 +43,17 @@ export function addNamedRoutes(app: App, options: ScoringRoutesOptions): void {
 
   app.get(
     '/v1/endpoints/:name',
-    { schema: { tags, summary: 'One endpoint, with its contract', params, response: { 200: EndpointDetails } } },
+    {
+      config,
+      schema: { tags, summary: 'One endpoint, with its contract', params, response: { 200: EndpointDetails } },
+    },
     (request) => describeEndpointFully(findStatus(options, request.params.name)),
   );
 
   app.get(
     '/v1/endpoints/:name/signature',
     {
+      config,
       schema: {
         tags,
         summary: 'The JSON Schema of a request to this endpoint',
@@ -71,7 +81,7 @@ export function addNamedRoutes(app: App, options: ScoringRoutesOptions): void {
   );
 }
 
-function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes }: ScoringRoutesOptions): void {
+function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes, predictions }: ScoringRoutesOptions): void {
   void app.register(async (plugin) => {
     const scope: App = plugin;
     acceptRawJson(scope);
@@ -79,6 +89,7 @@ function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes }: Scor
       '/v1/endpoints/:name/score',
       {
         bodyLimit: bodyLimitBytes,
+        config: { access: 'score', endpointParam: 'name' },
         // The schemas are the documentation: the encoder made from the signature checks and packs in one pass.
         validatorCompiler: () => (value) => ({ value }),
         schema: {
@@ -94,16 +105,26 @@ function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes }: Scor
       async (request, reply) => {
         const receivedAtMs = performance.now();
         const body = bodyBytes(request);
+        let records: readonly unknown[] = [];
         const scored = await dataplane.score(
           request.params.name,
           (signature) => {
-            const records = readScoreRequest(readJson(body, signature), maxRecords);
-            return (batch) => batch.appendRecords(records);
+            const read = readScoreRequest(readJson(body, signature), maxRecords);
+            records = read;
+            return (batch) => batch.appendRecords(read);
           },
           readCaller(request.raw, receivedAtMs),
         );
+        const id = newId('prd');
+        const text = writeScoreResponse(scored, id);
+        predictions?.offer(scored, {
+          door: 'rest',
+          idOf: (row) => predictionId(id, row),
+          recordOf: (row) => records[row],
+          sizeBytes: body.length,
+        });
         reply.header('content-type', 'application/json');
-        return reply.send(writeScoreResponse(scored) as never); // sent as it is: it already is the ScoreResponse as text
+        return reply.send(text as never); // sent as it is: it already is the ScoreResponse as text
       },
     );
   });

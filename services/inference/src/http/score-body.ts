@@ -1,6 +1,5 @@
 /** Named records in, predictions out. */
 import { AssayError, type ErrorDetail, nearest } from '@assay/contracts';
-import { newId } from '@assay/runtime';
 import type { Scored } from '../domain/dataplane.ts';
 
 /**
@@ -52,16 +51,18 @@ function headOf({ endpoint, variant }: Scored): string {
   return head;
 }
 
-/**
- * The response as text. A prediction's id is the request's own, time-ordered and unique, and the number of its record.
- */
-export function writeScoreResponse(scored: Scored): string {
+/** The id of a prediction: the request's own, time-ordered and unique, and the number of its record. */
+export function predictionId(requestId: string, row: number): string {
+  return `${requestId}-${row}`;
+}
+
+/** The response as text. */
+export function writeScoreResponse(scored: Scored, requestId: string): string {
   const { outputs, firstRow, rows } = scored.rows;
-  const requestId = newId('prd');
   let text = headOf(scored);
   for (let row = 0; row < rows; row++) {
     if (row > 0) text += ',';
-    text += `{"id":"${requestId}-${row}","outputs":${JSON.stringify(outputs.record(firstRow + row))}}`;
+    text += `{"id":"${predictionId(requestId, row)}","outputs":${JSON.stringify(outputs.record(firstRow + row))}}`;
   }
   return `${text}]}`;
 }

@@ -72,6 +72,8 @@ function serve(scorer: Scorer, outputTails: Tails, { maxQueueRows, log }: Versio
       packed: scorer.packed,
       measured: scorer.measured,
     },
+    measured: { oneRowMs: scorer.measured.oneRowUs / 1000, fullBatchMs: scorer.measured.fullBatchUs / 1000 },
+    maxBatchRows: scorer.maxBatchRows,
     score: (append, runOptions) => batcher.submit(append, runOptions),
     get queuedRows() {
       return batcher.queuedRows;

@@ -27,20 +27,25 @@ export interface BootstrapRole {
 const BOOTSTRAP_ROLES: Readonly<Record<string, BootstrapRole>> = {
   admin: { kind: 'person', scopes: ['admin'], description: 'The first administrator.' },
   inference: { kind: 'service', scopes: ['read'], description: 'Reads routing, packages and keys.' },
-  training: { kind: 'service', scopes: ['read', 'register'], description: 'Registers what its jobs have trained.' },
-  batch: { kind: 'service', scopes: ['read', 'register'], description: 'Reads versions and registers datasets.' },
+  training: {
+    kind: 'service',
+    scopes: ['read', 'register', 'promote'],
+    description: 'Registers what its jobs have trained, and moves the alias that a spec names.',
+  },
+  batch: { kind: 'service', scopes: ['read'], description: 'Reads the versions that its jobs score with.' },
   monitoring: { kind: 'service', scopes: ['read', 'promote'], description: 'Watches endpoints, and judges rollouts.' },
   metrics: { kind: 'service', scopes: ['read'], description: 'Prometheus, which scrapes /metrics.' },
 };
+
+export const BOOTSTRAP_NAMES: readonly string[] = Object.keys(BOOTSTRAP_ROLES);
 
 /** @throws AssayError FAILED_PRECONDITION for a name that has no role */
 export function bootstrapRole(name: string): BootstrapRole {
   const role = Object.hasOwn(BOOTSTRAP_ROLES, name) ? BOOTSTRAP_ROLES[name] : undefined;
   if (role !== undefined) return role;
-  const names = Object.keys(BOOTSTRAP_ROLES);
-  const suggestion = nearest(name, names);
+  const suggestion = nearest(name, BOOTSTRAP_NAMES);
   throw new AssayError(
     'FAILED_PRECONDITION',
-    `"${name}" is not one whose key may be in the bootstrap folder${suggestion === undefined ? '' : `; did you mean "${suggestion}"?`}; expected ${names.join(', ')}`,
+    `"${name}" is not one whose key may be in the bootstrap folder${suggestion === undefined ? '' : `; did you mean "${suggestion}"?`}; expected ${BOOTSTRAP_NAMES.join(', ')}`,
   );
 }

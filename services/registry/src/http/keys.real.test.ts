@@ -226,7 +226,7 @@ describe('bootstrap keys', () => {
     expect(before.items.map((key: ApiKey) => [key.principalName, key.scopes])).toEqual([
       ['admin', ['admin']],
       ['inference', ['read']],
-      ['training', ['read', 'register']],
+      ['training', ['read', 'register', 'promote']],
     ]);
   });
 

@@ -1,12 +1,14 @@
 /** The inference service in a thread of its own: what blocks the main thread (a durable commit) does not block scoring. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createService } from '@assay/inference';
-import { createLogger, type Service } from '@assay/runtime';
+import { createLogger, Secret, type Service } from '@assay/runtime';
+import { createThreadEvents } from '../thread-events.ts';
 import { type FromThread, type ThreadStart, type ToThread, toThreadError } from '../thread-messages.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('inference-thread is the entry of a worker thread');
-const { config } = workerData as ThreadStart; // given by ../inference-thread.ts
+const start = workerData as ThreadStart; // given by ../inference-thread.ts
+const { config } = start;
 const say = (message: FromThread): void => port.postMessage(message);
 
 const log = createLogger({
@@ -15,6 +17,7 @@ const log = createLogger({
   destination: { write: (line: string) => void process.stderr.write(line) },
 });
 
+const events = createThreadEvents(say);
 let service: Service | undefined;
 
 /** Nothing is left then that keeps the thread. */
@@ -29,10 +32,12 @@ async function end(): Promise<void> {
 }
 
 try {
-  service = await createService(config, { log });
+  const serviceKey = start.serviceKey === undefined ? undefined : new Secret(start.serviceKey);
+  service = await createService({ ...config, serviceKey }, { log, predictions: events });
   // Listening first: a close that comes during a long start is not lost.
   port.on('message', (message: ToThread) => {
     if (message.type === 'close') void end();
+    else events.answered(message);
   });
   await service.start();
   say({ type: 'started', addresses: { ...service.addresses } });

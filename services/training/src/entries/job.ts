@@ -13,7 +13,7 @@ export async function run({ spec, dir, signal }: JobContext): Promise<void> {
   if (token === undefined)
     throw new AssayError('INTERNAL', `${TOKEN_VARIABLE} is not set; a job is started by the launcher`);
   await using training = createTrainingClient({ url: input.trainingUrl, bearerToken: token });
-  await using registry = createRegistryClient({ url: input.registryUrl });
+  await using registry = createRegistryClient({ url: input.registryUrl, bearerToken: token });
   const report = createReporter({
     push: (progress) => training.putProgress(input.jobId, progress, { signal }),
     write: (line) => process.stdout.write(`${new Date().toISOString()} ${line}\n`),

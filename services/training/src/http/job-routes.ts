@@ -29,6 +29,7 @@ export function jobRoutes(app: App, parts: PartsOf): void {
   app.post(
     '/v1/jobs',
     {
+      config: { access: 'train' },
       schema: {
         tags,
         operationId: 'createJob',
@@ -40,9 +41,9 @@ export function jobRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request, reply) => {
-      refuseCredentials(request);
       const { body } = request;
       const baseDir = checkJob(body);
+      if (body.spec.register?.alias !== undefined) requirePromote(request, body.spec.register.alias);
       return reply.code(201).send(await parts().jobs.create({ ...body, baseDir }));
     },
   );
@@ -50,6 +51,7 @@ export function jobRoutes(app: App, parts: PartsOf): void {
   app.get(
     '/v1/jobs',
     {
+      config: { access: ['read', 'train'] },
       schema: {
         tags,
         operationId: 'listJobs',
@@ -59,7 +61,6 @@ export function jobRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request) => {
-      refuseCredentials(request);
       const { limit = DEFAULT_LIMIT, after } = request.query;
       return parts().jobs.list({ limit, ...(after === undefined ? {} : { after }) });
     },
@@ -68,6 +69,7 @@ export function jobRoutes(app: App, parts: PartsOf): void {
   app.get(
     '/v1/jobs/:id',
     {
+      config: { access: ['read', 'train'] },
       schema: {
         tags,
         operationId: 'getJob',
@@ -80,7 +82,6 @@ export function jobRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request, reply) => {
-      refuseCredentials(request);
       const { id } = request.params;
       const { after, waitMs = 0 } = request.query;
       const { config, jobs, watch } = parts();
@@ -104,6 +105,7 @@ export function jobRoutes(app: App, parts: PartsOf): void {
   app.post(
     '/v1/jobs/:id/cancel',
     {
+      config: { access: 'train' },
       schema: {
         tags,
         operationId: 'cancelJob',
@@ -114,7 +116,6 @@ export function jobRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request) => {
-      refuseCredentials(request);
       return parts().cancel(request.params.id);
     },
   );
@@ -122,6 +123,7 @@ export function jobRoutes(app: App, parts: PartsOf): void {
   app.get(
     '/v1/jobs/:id/logs',
     {
+      config: { access: ['read', 'train'] },
       schema: {
         tags,
         operationId: 'getJobLogs',
@@ -136,7 +138,6 @@ export function jobRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request, reply) => {
-      refuseCredentials(request);
       const { id } = request.params;
       await parts().jobs.get(id); // NOT_FOUND before the answer begins
       const log = parts().logs(id, { follow: request.query.follow ?? false, signal: callerGone(reply) });
@@ -172,10 +173,16 @@ function checkJob({ spec, baseDir }: CreateJob): string {
   throw new AssayError('INVALID_ARGUMENT', `${first.place}: ${first.message}${more}`, { details });
 }
 
-/** Credentials that cannot be checked are refused, not ignored: their owner believes to act under their own name. */
-function refuseCredentials(request: FastifyRequest): void {
-  if (request.headers.authorization === undefined) return;
-  throw new AssayError('UNAUTHENTICATED', 'Authorization: this service has no API keys yet; send no such header');
+/**
+ * A job acts with the key of this service, which may promote; whoever may only train must not promote by way of a job.
+ * @throws AssayError PERMISSION_DENIED
+ */
+function requirePromote({ caller }: FastifyRequest, alias: string): void {
+  if (caller === null || caller.scopes.has('promote') || caller.scopes.has('admin')) return;
+  throw new AssayError(
+    'PERMISSION_DENIED',
+    `spec.register.alias: moving ${alias} needs the scope promote; key ${caller.keyId} of ${caller.principal} has ${[...caller.scopes].join(', ')}. Leave the alias out, or use a key that may promote`,
+  );
 }
 
 function tooLong(waitMs: number, maxMs: number): AssayError {

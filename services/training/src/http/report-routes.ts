@@ -14,6 +14,8 @@ const response = {
   ...errorResponses('INVALID_ARGUMENT', 'UNAUTHENTICATED', 'NOT_FOUND', 'FAILED_PRECONDITION'),
 };
 const shared = { tags, params: JobParams, response };
+/** Not an API key: the token of the attempt, which `report` checks. */
+const config = { access: 'own' } as const;
 
 export function reportRoutes(app: App, parts: PartsOf): void {
   const record = (request: FastifyRequest, id: string, report: JobReport) =>
@@ -21,7 +23,7 @@ export function reportRoutes(app: App, parts: PartsOf): void {
 
   app.put(
     '/v1/jobs/:id/progress',
-    { schema: { ...shared, operationId: 'putJobProgress', summary: 'Say how far it is', body: JobProgress } },
+    { config, schema: { ...shared, operationId: 'putJobProgress', summary: 'Say how far it is', body: JobProgress } },
     async (request, reply) => {
       await record(request, request.params.id, { kind: 'progress', progress: request.body });
       return reply.code(204).send(null);
@@ -29,7 +31,10 @@ export function reportRoutes(app: App, parts: PartsOf): void {
   );
   app.put(
     '/v1/jobs/:id/result',
-    { schema: { ...shared, operationId: 'putJobResult', summary: 'Say what was registered', body: TrainingResult } },
+    {
+      config,
+      schema: { ...shared, operationId: 'putJobResult', summary: 'Say what was registered', body: TrainingResult },
+    },
     async (request, reply) => {
       const { body: result } = request;
       await record(request, request.params.id, { kind: 'result', result });
@@ -42,7 +47,7 @@ export function reportRoutes(app: App, parts: PartsOf): void {
   );
   app.put(
     '/v1/jobs/:id/failure',
-    { schema: { ...shared, operationId: 'putJobFailure', summary: 'Say why it fails', body: JobFailure } },
+    { config, schema: { ...shared, operationId: 'putJobFailure', summary: 'Say why it fails', body: JobFailure } },
     async (request, reply) => {
       await record(request, request.params.id, { kind: 'failure', failure: request.body });
       return reply.code(204).send(null);
@@ -50,7 +55,8 @@ export function reportRoutes(app: App, parts: PartsOf): void {
   );
 }
 
-function tokenOf(request: FastifyRequest): string {
+/** @throws AssayError UNAUTHENTICATED */
+export function tokenOf(request: FastifyRequest): string {
   const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1];
   if (token === undefined)
     throw new AssayError('UNAUTHENTICATED', 'Authorization: Bearer and the token of the job is needed');

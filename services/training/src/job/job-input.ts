@@ -12,7 +12,9 @@ export const JobInput = Type.Object(
     baseDir: Type.String(),
     createdAtMs: Type.Integer({ description: 'Of the job, and so of the package: each attempt makes the same bytes.' }),
     trainingUrl: Type.String({ description: 'Where progress and result go.' }),
-    registryUrl: Type.String(),
+    registryUrl: Type.String({
+      description: 'The registry as the service passes it on to this job, with the same token.',
+    }),
     lightgbm: Type.Object({
       library: Type.Optional(Type.String({ description: 'lib_lightgbm.so to use.' })),
       cacheDir: Type.String({ description: 'Where fetched libraries are kept.' }),

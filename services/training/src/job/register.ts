@@ -23,7 +23,7 @@ export async function registerVersion({ registry, spec, jobId, packageDir, signa
     signal,
   });
   const alias = spec.register?.alias;
-  if (alias !== undefined) await moveAlias(registry, version, alias, signal);
+  if (alias !== undefined) await moveAlias(registry, spec.model, version, alias, signal);
   return version;
 }
 
@@ -45,19 +45,20 @@ async function ensureModel(registry: RegistryClient, spec: TrainingSpec, signal:
 /** Compare-and-set, tried again on what it became when another moved it meanwhile. */
 async function moveAlias(
   registry: RegistryClient,
+  model: string,
   version: Version,
   alias: string,
   signal: AbortSignal,
 ): Promise<void> {
   for (let tries = 1; ; tries++) {
-    const current = await registry.getAlias(version.modelId, alias, { signal }).catch((error: unknown) => {
+    const current = await registry.getAlias(model, alias, { signal }).catch((error: unknown) => {
       if (AssayError.from(error).code === 'NOT_FOUND') return undefined;
       throw error;
     });
     if (current?.versionId === version.id) return;
     try {
       const expectedRevision = current?.revision ?? 0;
-      await registry.moveAlias(version.modelId, alias, { version: version.id, expectedRevision }, { signal });
+      await registry.moveAlias(model, alias, { version: version.id, expectedRevision }, { signal });
       return;
     } catch (error) {
       if (AssayError.from(error).code !== 'STALE_REVISION' || tries === MAX_ALIAS_TRIES) throw error;

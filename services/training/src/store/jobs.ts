@@ -47,6 +47,11 @@ export interface Jobs extends JobStore<RunnableJob> {
    *   for a job that has ended
    */
   report(id: string, token: string, report: JobReport): Promise<void>;
+  /**
+   * The job whose running attempt has this token.
+   * @throws AssayError as \`report\` does
+   */
+  checkToken(id: string, token: string): Promise<Job>;
   countUnfinished(): Promise<ReadonlyMap<string, number>>;
 }
 
@@ -213,21 +218,31 @@ export function createJobs({ database, onChange, onMove }: JobsOptions): Jobs {
         .execute();
     },
 
+    async checkToken(id, token) {
+      const row = await find(db, id);
+      requireToken(row, token);
+      return toJob(row);
+    },
+
     async report(id, token, report) {
       const job = await database.transaction(async (trx) => {
         const row = await find(trx, id);
-        if (isFinished(row.state))
-          throw new AssayError('FAILED_PRECONDITION', `job "${id}" has ended: it is ${row.state}`);
-        const expected = Buffer.from(row.token_sha256 ?? '', 'hex');
-        const given = sha256(token);
-        if (expected.length !== given.length || !timingSafeEqual(expected, given)) {
-          throw new AssayError('UNAUTHENTICATED', `the token is not that of the running attempt of job "${id}"`);
-        }
+        requireToken(row, token);
         return update(trx, row, changesOf(report), { announce: false });
       });
       onChange(job);
     },
   };
+}
+
+function requireToken(row: Row, token: string): void {
+  if (isFinished(row.state)) {
+    throw new AssayError('FAILED_PRECONDITION', `job "${row.id}" has ended: it is ${row.state}`);
+  }
+  const expected = Buffer.from(row.token_sha256 ?? '', 'hex');
+  const given = sha256(token);
+  if (expected.length === given.length && timingSafeEqual(expected, given)) return;
+  throw new AssayError('UNAUTHENTICATED', `the token is not that of the running attempt of job "${row.id}"`);
 }
 
 function changesOf(report: JobReport): Partial<Row> {

@@ -2,12 +2,15 @@
 import type { IncomingMessage } from 'node:http';
 import { AssayError, type Signature } from '@assay/contracts';
 import { type App, acceptRawJson, renderErrorsUnder } from '@assay/http';
+import { newId } from '@assay/runtime';
 import Type from 'typebox';
 import type { Scored } from '../../domain/dataplane.ts';
 import { pinnedVariant, type ServedEndpoint, type ServedVariant } from '../../domain/routing-table.ts';
+import { recordOfTensors } from '../../predictions/record-of-tensors.ts';
 import { readCaller } from '../caller.ts';
 import type { ScoringRoutesOptions } from '../named-routes.ts';
 import { readJson } from '../read-json.ts';
+import { predictionId } from '../score-body.ts';
 import { bodyBytes, type ScoringRequest } from '../scoring-body.ts';
 import { DATATYPE_OF } from './datatypes.ts';
 import { binaryRefused, type InferRequest, readInferRequest } from './read-infer-request.ts';
@@ -30,6 +33,8 @@ export interface OipRoutesOptions extends ScoringRoutesOptions {
 }
 
 const tags = ['open inference protocol'];
+/** Who may score a model may see what it takes. */
+const SEEN = { access: ['score', 'read'], takesUnknownQuery: true } as const;
 const modelParams = Type.Object({ model: Type.String() }, { additionalProperties: false });
 const versionParams = Type.Object({ model: Type.String(), version: Type.String() }, { additionalProperties: false });
 /** Each route once for the endpoint as it routes, once for a version of it. */
@@ -46,7 +51,8 @@ export function addOipRoutes(app: App, options: OipRoutesOptions): void {
 }
 
 function addServerRoutes(app: App, { dataplane, version, isReady }: OipRoutesOptions): void {
-  const config = { takesUnknownQuery: true };
+  // Load balancers and orchestrators ask them, and have no key.
+  const config = { access: 'public', takesUnknownQuery: true } as const;
   app.get(
     '/v2',
     { config, schema: { tags, summary: 'Server metadata', response: { 200: ServerMetadata, default: OipError } } },
@@ -67,13 +73,13 @@ function addServerRoutes(app: App, { dataplane, version, isReady }: OipRoutesOpt
   );
   app.get(
     '/v2/models',
-    { config, schema: { tags, summary: 'Names of the models', response: { 200: ModelList, default: OipError } } },
+    { config: SEEN, schema: { tags, summary: 'Names of the models', response: { 200: ModelList, default: OipError } } },
     () => ({ models: Array.from(dataplane.endpoints(), (served) => served.endpoint.name).sort() }),
   );
 }
 
 function addModelRoutes(app: App, { dataplane }: OipRoutesOptions): void {
-  const config = { takesUnknownQuery: true };
+  const config = SEEN;
   for (const { path, params } of PATHS) {
     app.get(
       path,
@@ -98,8 +104,11 @@ function addModelRoutes(app: App, { dataplane }: OipRoutesOptions): void {
   }
 }
 
-function addInferRoutes(app: App, { dataplane, maxRecords, bodyLimitBytes }: OipRoutesOptions): void {
-  async function infer(request: PinnedRequest): Promise<string> {
+function addInferRoutes(app: App, options: OipRoutesOptions): void {
+  const { dataplane, maxRecords, bodyLimitBytes, predictions } = options;
+
+  /** @param id of the request; its predictions are `ID-0`, `ID-1`, … */
+  async function infer(request: PinnedRequest, id: string): Promise<string> {
     const receivedAtMs = performance.now();
     checkContentType(request.raw);
     const body = bodyBytes(request);
@@ -114,6 +123,13 @@ function addInferRoutes(app: App, { dataplane, maxRecords, bodyLimitBytes }: Oip
       },
       readCaller(request.raw, receivedAtMs, version),
     );
+    const inputs = inferRequest?.inputs ?? [];
+    predictions?.offer(scored, {
+      door: 'oip',
+      idOf: (row) => predictionId(id, row),
+      recordOf: (row) => recordOfTensors(scored.variant.live?.loaded.signature ?? NOTHING, inputs, row),
+      sizeBytes: body.length,
+    });
     return writeInferResponse(headOf(scored), inferRequest?.id, scored.rows, inferRequest?.outputs);
   }
 
@@ -127,7 +143,7 @@ function addInferRoutes(app: App, { dataplane, maxRecords, bodyLimitBytes }: Oip
         {
           bodyLimit: bodyLimitBytes,
           validatorCompiler: () => (value) => ({ value }),
-          config: { takesUnknownQuery: true },
+          config: { access: 'score', endpointParam: 'model', takesUnknownQuery: true },
           schema: {
             tags,
             summary: 'Infer, all rows or none',
@@ -137,14 +153,21 @@ function addInferRoutes(app: App, { dataplane, maxRecords, bodyLimitBytes }: Oip
           },
         },
         async (request, reply) => {
-          const text = await infer(request);
+          const id = newId('prd');
+          const text = await infer(request, id);
           reply.header('content-type', 'application/json');
+          reply.header(PREDICTION_ID_HEADER, id);
           return reply.send(text as never); // sent as it is: it already is the InferResponseBody as text
         },
       );
     }
   });
 }
+
+const NOTHING: Signature = { features: [], outputs: [] };
+
+/** The protocol has no place for ids of its own making. */
+const PREDICTION_ID_HEADER = 'assay-prediction-id';
 
 interface PinnedRequest extends ScoringRequest {
   readonly params: unknown;

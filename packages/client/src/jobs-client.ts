@@ -1,58 +1,86 @@
-/** The training service: jobs for people, and the way back for the job itself. */
+/** The services that run jobs, training and batch: jobs for people, and the way back for the job itself. */
 import { randomUUID } from 'node:crypto';
 import {
+  BatchJob,
+  type BatchResult,
+  type CreateBatchJob,
   type CreateJob,
   Job,
   type JobFailure,
   type JobProgress,
+  type JobState,
   Page,
   type PageQuery,
   type TrainingResult,
 } from '@assay/contracts';
+import type { Static, TSchema } from 'typebox';
 import { type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
 
 const LONG_POLL_GRACE_MS = 10_000;
 /** A log is followed as long as the job runs. */
 const FOLLOW_TIMEOUT_MS = 7 * 24 * 3_600_000;
 
-const JobPage = Page(Job, 'JobPage');
-
 export type TrainingClient = ReturnType<typeof createTrainingClient>;
+export type BatchClient = ReturnType<typeof createBatchClient>;
 
 /** A client of the training service at `url`; a running job gives its own token as `bearerToken`. */
 export function createTrainingClient(options: ClientOptions) {
-  const transport = createTransport('training service', options);
+  return createJobsClient<typeof Job, CreateJob, TrainingResult>('training service', Job, options);
+}
+
+/** A client of the batch service at `url`; a running job gives its own token as `bearerToken`. */
+export function createBatchClient(options: ClientOptions) {
+  return createJobsClient<typeof BatchJob, CreateBatchJob, BatchResult>('batch service', BatchJob, options);
+}
+
+/** What jobs of every kind have. */
+interface AnyJob {
+  readonly state: JobState;
+  readonly revision: number;
+}
+
+function createJobsClient<S extends TSchema & { static?: AnyJob }, Create extends { idempotencyKey?: string }, Result>(
+  service: string,
+  schema: S,
+  options: ClientOptions,
+) {
+  type OneJob = Static<S> & AnyJob;
+  const transport = createTransport(service, options);
+  const pageSchema = Page(schema, 'JobPage');
+  const job = (call: Parameters<typeof transport.json>[1], o?: CallOptions): Promise<OneJob> =>
+    transport.json(schema, call, o) as Promise<OneJob>; // jobs of every kind have what AnyJob names
   const ofJob = (id: string): string => `/v1/jobs/${segment(id)}`;
 
   return {
     url: transport.url,
 
-    listJobs(query: PageQuery = {}, o?: CallOptions): Promise<Page<Job>> {
-      return transport.json(JobPage, { method: 'GET', path: '/v1/jobs', query, idempotent: true }, o);
+    listJobs(query: PageQuery = {}, o?: CallOptions): Promise<Page<OneJob>> {
+      const call = { method: 'GET', path: '/v1/jobs', query, idempotent: true } as const;
+      return transport.json(pageSchema, call, o) as Promise<Page<OneJob>>; // a page of what `job` gives
     },
-    createJob(body: CreateJob, o?: CallOptions): Promise<Job> {
+    createJob(body: Create, o?: CallOptions): Promise<OneJob> {
       const json = { ...body, idempotencyKey: body.idempotencyKey ?? randomUUID() };
-      return transport.json(Job, { method: 'POST', path: '/v1/jobs', json, idempotent: true }, o);
+      return job({ method: 'POST', path: '/v1/jobs', json, idempotent: true }, o);
     },
     /** With `after`, a long poll: answers when the job's revision is higher, or after `waitMs` with the job as it is. */
-    getJob(id: string, query: { after?: number; waitMs?: number } = {}, o?: CallOptions): Promise<Job> {
+    getJob(id: string, query: { after?: number; waitMs?: number } = {}, o?: CallOptions): Promise<OneJob> {
       const timeoutMs = (query.waitMs ?? 0) + LONG_POLL_GRACE_MS;
-      return transport.json(Job, { method: 'GET', path: ofJob(id), query, idempotent: true, timeoutMs }, o);
+      return job({ method: 'GET', path: ofJob(id), query, idempotent: true, timeoutMs }, o);
     },
     /** Follows the job until it has ended, or `signal` aborts; gives every state that was seen, the last one included. */
-    async *followJob(id: string, o: CallOptions = {}): AsyncGenerator<Job, Job> {
+    async *followJob(id: string, o: CallOptions = {}): AsyncGenerator<OneJob, OneJob> {
       const { timeoutMs: _, ...rest } = o;
-      let job = await this.getJob(id, {}, rest);
+      let seen = await this.getJob(id, {}, rest);
       for (;;) {
-        yield job;
-        if (hasEnded(job)) return job;
-        const after = job.revision;
-        do job = await this.getJob(id, { after, waitMs: 20_000 }, rest);
-        while (job.revision <= after);
+        yield seen;
+        if (hasEnded(seen)) return seen;
+        const after = seen.revision;
+        do seen = await this.getJob(id, { after, waitMs: 20_000 }, rest);
+        while (seen.revision <= after);
       }
     },
-    cancelJob(id: string, o?: CallOptions): Promise<Job> {
-      return transport.json(Job, { method: 'POST', path: `${ofJob(id)}/cancel`, idempotent: true }, o);
+    cancelJob(id: string, o?: CallOptions): Promise<OneJob> {
+      return job({ method: 'POST', path: `${ofJob(id)}/cancel`, idempotent: true }, o);
     },
     /** The job's log as text, in pieces as they come; with `follow` until the job has ended. */
     async logs(
@@ -74,7 +102,7 @@ export function createTrainingClient(options: ClientOptions) {
     putProgress(id: string, body: JobProgress, o?: CallOptions): Promise<void> {
       return transport.done({ method: 'PUT', path: `${ofJob(id)}/progress`, json: body, idempotent: true }, o);
     },
-    putResult(id: string, body: TrainingResult, o?: CallOptions): Promise<void> {
+    putResult(id: string, body: Result, o?: CallOptions): Promise<void> {
       return transport.done({ method: 'PUT', path: `${ofJob(id)}/result`, json: body, idempotent: true }, o);
     },
     putFailure(id: string, body: JobFailure, o?: CallOptions): Promise<void> {
@@ -86,6 +114,6 @@ export function createTrainingClient(options: ClientOptions) {
   };
 }
 
-export function hasEnded(job: Job): boolean {
+export function hasEnded(job: { readonly state: JobState }): boolean {
   return job.state === 'succeeded' || job.state === 'failed' || job.state === 'cancelled';
 }

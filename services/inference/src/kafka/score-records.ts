@@ -1,0 +1,173 @@
+/**
+ * Records of a stream through the dataplane: judged one by one, scored in batches. What cannot be scored for its own sake
+ * (undecodable, not what the signature says) is a dead letter; what cannot be scored now (no such endpoint yet, not loaded,
+ * overloaded) is an error that is worth another try.
+ */
+import { AssayError, type ErrorDetail, type Signature } from '@assay/contracts';
+import type { InputRecord, OutputRecord } from '@assay/kafka';
+import type { Dataplane, Scored } from '../domain/dataplane.ts';
+import { chooseVariant, type ServedEndpoint, type ServedVariant } from '../domain/routing-table.ts';
+import { ROUTING_KEY_HEADER } from '../http/caller.ts';
+import { type Envelope, open } from './cloud-events.ts';
+import type { PipelineSpec } from './pipelines.ts';
+import { deadLetterOf, resultOf, tombstoneOf } from './results.ts';
+
+export type Outcome = 'result' | 'dead_letter' | 'tombstone';
+
+/** What became of one record. */
+export interface Judged {
+  readonly outcome: Outcome;
+  readonly record: OutputRecord;
+  /** Of a result, for who logs predictions. */
+  readonly prediction?: StreamPrediction;
+}
+
+/** A prediction as the log of predictions wants it. */
+export interface StreamPrediction {
+  readonly id: string;
+  readonly atMs: number;
+  readonly key: Buffer | null;
+  readonly features: unknown;
+  readonly outputs: Readonly<Record<string, unknown>>;
+  readonly scored: Scored;
+}
+
+export interface RecordScorer {
+  readonly pipeline: PipelineSpec;
+  readonly dataplane: Dataplane;
+  readonly predictionId: (record: InputRecord) => string;
+  readonly signal: AbortSignal;
+}
+
+/** Longer waits are the pipeline's own, which can say what it waits for. */
+const TIMEOUT_MS = 30_000;
+
+/**
+ * One outcome for each of `records`, in their order.
+ * @throws NOT_FOUND, UNAVAILABLE, OVERLOADED, DEADLINE_EXCEEDED: try again later; CANCELLED when `signal` aborts; INTERNAL
+ */
+export async function scoreRecords(scorer: RecordScorer, records: readonly InputRecord[]): Promise<Judged[]> {
+  const judged = new Map<InputRecord, Judged>();
+  const scorable = records.filter((record) => {
+    if (record.value !== null) return true;
+    judged.set(record, judgeTombstone(scorer.pipeline, record));
+    return false;
+  });
+  // Looked up and scored in one turn of the event loop: a variant cannot go in between.
+  const endpoint = scorer.dataplane.endpoint(scorer.pipeline.endpoint);
+  const groups = groupByVariant(scorer, endpoint, scorable);
+  await Promise.all(Array.from(groups, ([variant, group]) => scoreGroup(scorer, variant, group, judged)));
+  return records.map((record) => {
+    const one = judged.get(record);
+    if (one === undefined) throw new AssayError('INTERNAL', `${record.topic}/${record.partition} was not judged`);
+    return one;
+  });
+}
+
+/** Without a key there is no result that it could delete. */
+function judgeTombstone(pipeline: PipelineSpec, record: InputRecord): Judged {
+  if (record.key !== null) return { outcome: 'tombstone', record: tombstoneOf(pipeline, record) };
+  return deadLetter(pipeline, record, new AssayError('INVALID_ARGUMENT', 'the record has neither value nor key'));
+}
+
+function deadLetter(pipeline: PipelineSpec, record: InputRecord, error: AssayError): Judged {
+  return { outcome: 'dead_letter', record: deadLetterOf(pipeline, record, error) };
+}
+
+function groupByVariant(
+  scorer: RecordScorer,
+  endpoint: ServedEndpoint,
+  records: readonly InputRecord[],
+): Map<ServedVariant, InputRecord[]> {
+  if (records.length === 0) return new Map();
+  if (endpoint.owners === undefined) return new Map([[chooseVariant(endpoint, undefined), [...records]]]);
+  return Map.groupBy(records, (record) => chooseVariant(endpoint, routingKey(scorer, record)));
+}
+
+/** As by REST; a record without a key is routed by its prediction id, so that a retry goes to the same variant. */
+function routingKey({ predictionId }: RecordScorer, record: InputRecord): string {
+  return (record.headers[ROUTING_KEY_HEADER] ?? record.key)?.toString() || predictionId(record);
+}
+
+interface Accepted {
+  readonly input: InputRecord;
+  readonly envelope: Envelope;
+  readonly features: unknown;
+}
+
+/** Scores records of one variant together. */
+async function scoreGroup(
+  scorer: RecordScorer,
+  variant: ServedVariant,
+  records: readonly InputRecord[],
+  judged: Map<InputRecord, Judged>,
+): Promise<void> {
+  const { pipeline, dataplane, signal } = scorer;
+  const accepted: Accepted[] = [];
+  let scored: Scored;
+  try {
+    scored = await dataplane.score(
+      pipeline.endpoint,
+      (signature) => (batch) => {
+        for (const input of records) {
+          const opened = openRecord(input, signature);
+          const wrong = opened instanceof AssayError ? opened : refusal(batch.tryAppendRecord(opened.features));
+          if (wrong !== undefined) judged.set(input, deadLetter(pipeline, input, wrong));
+          else if (!(opened instanceof AssayError)) accepted.push(opened);
+        }
+        if (accepted.length === 0) throw new NothingToScore();
+        return accepted.length;
+      },
+      { version: variant.version.id, receivedAtMs: performance.now(), timeoutMs: TIMEOUT_MS, signal },
+    );
+  } catch (error) {
+    if (accepted.length === 0 && records.every((record) => judged.has(record))) return;
+    if (!(error instanceof AssayError) || error.code !== 'INVALID_ARGUMENT') throw error;
+    // The graph refuses what the signature allows. It does not say which row: each by itself, as REST has them.
+    const [only, ...others] = accepted;
+    if (only === undefined) throw error;
+    if (others.length === 0) judged.set(only.input, deadLetter(pipeline, only.input, error));
+    else for (const { input } of accepted) await scoreGroup(scorer, variant, [input], judged);
+    return;
+  }
+  const nowMs = Date.now();
+  const { outputs, firstRow } = scored.rows;
+  accepted.forEach(({ input, envelope, features }, i) => {
+    const prediction = {
+      id: scorer.predictionId(input),
+      atMs: nowMs,
+      key: input.key,
+      features,
+      outputs: outputs.record(firstRow + i),
+      scored,
+    };
+    const record = resultOf(pipeline, input, envelope, prediction, nowMs);
+    judged.set(input, { outcome: 'result', record, prediction });
+  });
+}
+
+class NothingToScore extends AssayError {
+  constructor() {
+    super('INVALID_ARGUMENT', 'no record of the slice can be scored');
+  }
+}
+
+function openRecord(input: InputRecord, signature: Signature): Accepted | AssayError {
+  if (input.value === null) return new AssayError('INVALID_ARGUMENT', 'the record has no value');
+  try {
+    const { envelope, data } = open(input.value, input.headers, signature);
+    return { input, envelope, features: data };
+  } catch (error) {
+    if (error instanceof AssayError) return error;
+    throw error;
+  }
+}
+
+/** The encoder's own details, in words. */
+function refusal(details: readonly ErrorDetail[] | undefined): AssayError | undefined {
+  if (details === undefined) return undefined;
+  const text = details.map(({ place, message, expected }) => {
+    return `${place}: ${message}${expected === undefined ? '' : `; expected ${expected}`}`;
+  });
+  return new AssayError('INVALID_ARGUMENT', text.join('; '), { details });
+}

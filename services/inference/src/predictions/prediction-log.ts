@@ -1,0 +1,315 @@
+/**
+ * Tells the log what was predicted. It never makes a request wait or fail: a request only leaves what it has, a few
+ * references, and goes on. They become text in slices of a fraction of a millisecond, and are published in batches, one at
+ * a time. What does not fit in the bounded queue, or comes faster than allowed, is dropped and counted.
+ */
+import {
+  AssayError,
+  type Door,
+  type Event,
+  PREDICTIONS_LOGGED,
+  type PredictionEntry,
+  type PredictionsLogged,
+  TOPICS,
+} from '@assay/contracts';
+import { type Logger, newId } from '@assay/runtime';
+import { exactJson, exactOutputs } from '@assay/scoring';
+import type { Scored } from '../domain/dataplane.ts';
+
+/** Where events go: an event bus, or a port to the thread that has one. */
+export interface EventSink {
+  /** Resolves when they are durable. */
+  publish(topic: string, events: readonly Event[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+}
+
+/** Why a prediction that was drawn for the log is not in it. */
+export type DropReason = 'queue_full' | 'rate' | 'too_large' | 'unrepresentable' | 'refused' | 'closing';
+
+/** What a door knows of a request that was scored. */
+export interface LoggedRequest {
+  readonly door: Door;
+  /** The id of the prediction of a row, as the caller got it. */
+  idOf(row: number): string;
+  /** A row as a named record; undefined where it has no such form. Called later: it must not look at what changes. */
+  recordOf(row: number): unknown;
+  /** What the records hold in memory, about. */
+  readonly sizeBytes: number;
+}
+
+export interface PredictionLog {
+  /** For the hot path: takes no more than a look and a push. */
+  offer(scored: Scored, request: LoggedRequest): void;
+  readonly queuedRows: number;
+  /** Publishes what waits, for `timeoutMs` at most; the rest is dropped and counted. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+export interface PredictionLogOptions {
+  readonly sink: EventSink;
+  /** The share of predictions that is logged, 0 to 1. */
+  readonly ratio: number;
+  readonly maxRowsPerSecond: number;
+  readonly maxQueueRows: number;
+  readonly maxQueueBytes: number;
+  /** How long a batch is gathered. */
+  readonly lingerMs: number;
+  readonly log: Pick<Logger, 'warn' | 'error'>;
+  readonly logged: (rows: number) => void;
+  readonly dropped: (reason: DropReason, rows: number) => void;
+}
+
+interface Waiting {
+  readonly scored: Scored;
+  readonly request: LoggedRequest;
+  readonly rows: readonly number[];
+  readonly atMs: number;
+  readonly sizeBytes: number;
+}
+
+/** An event may have 1 MiB; as text in a text it can double. */
+const MAX_EVENT_CHARACTERS = 400 * 1024;
+const MAX_EVENT_ROWS = 128;
+/** How long requests may have to wait for the log's own work. */
+const SLICE_MS = 0.25;
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 5000;
+
+export function createPredictionLog(options: PredictionLogOptions): PredictionLog {
+  const { sink, ratio, maxRowsPerSecond, maxQueueRows, maxQueueBytes, lingerMs, log, logged, dropped } = options;
+  const waiting: Waiting[] = [];
+  const stopping = new AbortController();
+  const stopped = Promise.withResolvers<never>();
+  stopped.promise.catch(() => undefined);
+  stopping.signal.addEventListener('abort', () => stopped.reject(stopping.signal.reason), { once: true });
+  let queuedRows = 0;
+  let queuedBytes = 0;
+  let tokens = maxRowsPerSecond;
+  let refilledAtMs = performance.now();
+  let isClosing = false;
+  let timer: NodeJS.Timeout | undefined;
+  let publishing: Promise<void> | undefined;
+
+  function takeTokens(wanted: number): number {
+    const nowMs = performance.now();
+    tokens = Math.min(maxRowsPerSecond, tokens + ((nowMs - refilledAtMs) * maxRowsPerSecond) / 1000);
+    refilledAtMs = nowMs;
+    const taken = Math.min(wanted, Math.floor(tokens));
+    tokens -= taken;
+    return taken;
+  }
+
+  function offer(scored: Scored, request: LoggedRequest): void {
+    if (ratio === 0) return;
+    const { rows: count, outputs } = scored.rows;
+    if (count === 1 && ratio < 1 && Math.random() >= ratio) return;
+    let rows = count === 1 ? [0] : sampleRows(count, ratio);
+    if (rows.length === 0) return;
+    if (isClosing) {
+      dropped('closing', rows.length);
+      return;
+    }
+    const allowed = takeTokens(rows.length);
+    if (allowed < rows.length) {
+      dropped('rate', rows.length - allowed);
+      if (allowed === 0) return;
+      rows = rows.slice(0, allowed);
+    }
+    // One row may keep the outputs of its whole run in memory.
+    const sizeBytes = request.sizeBytes + outputBytes(outputs.outputs);
+    if (queuedRows + rows.length > maxQueueRows || queuedBytes + sizeBytes > maxQueueBytes) {
+      dropped('queue_full', rows.length);
+      return;
+    }
+    waiting.push({ scored, request, rows, atMs: Date.now(), sizeBytes });
+    queuedRows += rows.length;
+    queuedBytes += sizeBytes;
+    if (publishing === undefined) timer ??= setTimeout(start, lingerMs);
+  }
+
+  function start(): void {
+    timer = undefined;
+    publishing ??= publishAll()
+      .catch((error: unknown) => log.error({ err: error }, 'predictions could not be logged'))
+      .finally(() => {
+        publishing = undefined;
+        if (waiting.length > 0) timer ??= setTimeout(start, isClosing ? 0 : lingerMs);
+      });
+  }
+
+  async function publishAll(): Promise<void> {
+    while (waiting.length > 0) {
+      const batch = await gather();
+      if (batch.entries.length > 0) await publish(batch.entries);
+      queuedRows -= batch.rows;
+      queuedBytes -= batch.sizeBytes;
+      if (waiting.length > 0 && !isClosing) await pause(lingerMs, stopping.signal);
+    }
+  }
+
+  /** Takes requests off the queue until they fill an event; their memory counts until they are published. */
+  async function gather(): Promise<{ entries: PredictionEntry[]; rows: number; sizeBytes: number }> {
+    const entries: PredictionEntry[] = [];
+    let characters = 0;
+    let taken = 0;
+    const done = { rows: 0, sizeBytes: 0 };
+    let sinceMs = performance.now();
+    for (const each of waiting) {
+      const isFull = entries.length >= MAX_EVENT_ROWS || characters >= MAX_EVENT_CHARACTERS / 2;
+      if (isFull) break;
+      taken++;
+      done.rows += each.rows.length;
+      done.sizeBytes += each.sizeBytes;
+      for (const row of each.rows) {
+        const entry = entryOf(each, row);
+        if (entry === undefined) continue;
+        const size = entry.record.length + entry.outputs.length + 500;
+        entries.push(entry);
+        characters += size;
+        if (performance.now() - sinceMs < SLICE_MS) continue;
+        await new Promise((resolve) => setImmediate(resolve));
+        sinceMs = performance.now();
+      }
+    }
+    waiting.splice(0, taken);
+    return { entries, ...done };
+  }
+
+  function entryOf({ scored, request, atMs }: Waiting, row: number): PredictionEntry | undefined {
+    const { endpoint, variant, rows } = scored;
+    const loaded = variant.live?.loaded;
+    try {
+      const record = request.recordOf(row);
+      if (record === undefined || loaded === undefined) {
+        dropped('unrepresentable', 1);
+        return undefined;
+      }
+      const entry: PredictionEntry = {
+        id: request.idOf(row),
+        at: atMs,
+        door: request.door,
+        endpointId: endpoint.endpoint.id,
+        endpointName: endpoint.endpoint.name,
+        modelName: variant.version.modelName,
+        version: variant.version.version,
+        versionId: variant.version.id,
+        digest: variant.version.digest,
+        routingRevision: endpoint.endpoint.revision,
+        executionClass: String(loaded.details.executionClass),
+        record: exactJson(record),
+        outputs: exactOutputs(loaded.signature, rows.outputs, rows.firstRow + row),
+      };
+      if (entry.record.length + entry.outputs.length <= MAX_EVENT_CHARACTERS) return entry;
+      dropped('too_large', 1);
+    } catch (error) {
+      log.error({ err: error }, 'a prediction could not be written as text');
+      dropped('unrepresentable', 1);
+    }
+    return undefined;
+  }
+
+  async function publish(entries: readonly PredictionEntry[]): Promise<void> {
+    if (stopping.signal.aborted) return dropped('closing', entries.length);
+    const events = inEvents(entries);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        // A sink that does not listen to its signal does not hold up a stop.
+        await Promise.race([sink.publish(TOPICS.predictions, events, { signal: stopping.signal }), stopped.promise]);
+        logged(entries.length);
+        return;
+      } catch (thrown) {
+        const error = AssayError.from(thrown);
+        if (stopping.signal.aborted) return dropped('closing', entries.length);
+        if (!error.retryable) {
+          log.error({ err: error, rows: entries.length }, 'the event log refused predictions; they are dropped');
+          return dropped('refused', entries.length);
+        }
+        if (attempt === 1)
+          log.warn({ err: error }, 'predictions cannot be logged now; they wait, and then are dropped');
+        await pause(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (attempt - 1)), stopping.signal);
+      }
+    }
+  }
+
+  return {
+    offer,
+    get queuedRows() {
+      return queuedRows;
+    },
+    async close(timeoutMs) {
+      isClosing = true;
+      const deadline = setTimeout(() => stopping.abort(), timeoutMs);
+      clearTimeout(timer);
+      while (waiting.length > 0 || publishing !== undefined) {
+        if (publishing === undefined) start();
+        await publishing;
+        clearTimeout(timer);
+        timer = undefined;
+      }
+      clearTimeout(deadline);
+      stopping.abort();
+    },
+  };
+}
+
+function sampleRows(count: number, ratio: number): number[] {
+  const rows: number[] = [];
+  for (let row = 0; row < count; row++) if (ratio >= 1 || Math.random() < ratio) rows.push(row);
+  return rows;
+}
+
+function outputBytes(outputs: Scored['rows']['outputs']['outputs']): number {
+  let sizeBytes = 0;
+  for (const { data } of outputs) sizeBytes += ArrayBuffer.isView(data) ? data.byteLength : data.length * 64;
+  return sizeBytes;
+}
+
+/** As few events as their size allows. */
+function inEvents(entries: readonly PredictionEntry[]): Event[] {
+  const events: Event[] = [];
+  let predictions: PredictionEntry[] = [];
+  let characters = 0;
+  for (const entry of entries) {
+    const size = entry.record.length + entry.outputs.length + 500;
+    if (predictions.length > 0 && characters + size > MAX_EVENT_CHARACTERS) {
+      events.push(predictionsEvent(predictions));
+      predictions = [];
+      characters = 0;
+    }
+    predictions.push(entry);
+    characters += size;
+  }
+  if (predictions.length > 0) events.push(predictionsEvent(predictions));
+  return events;
+}
+
+/**
+ * The event of some predictions: also for a door that publishes it itself, in a transaction of its own. At most some
+ * 400 KiB of records and outputs go into one.
+ */
+export function predictionsEvent(predictions: PredictionEntry[]): Event {
+  return {
+    specversion: '1.0',
+    id: newId('evt'),
+    source: '/assay/inference',
+    type: PREDICTIONS_LOGGED,
+    // Nothing follows one prediction's changes: any subject that spreads the events will do.
+    subject: predictions[0]?.id ?? 'none',
+    time: new Date().toISOString(),
+    datacontenttype: 'application/json',
+    sequence: 0,
+    data: { predictions } satisfies PredictionsLogged,
+  };
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end, { once: true });
+  });
+}

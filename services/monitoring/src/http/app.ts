@@ -1,0 +1,34 @@
+/** The monitoring service's HTTP door: the app with all its routes. */
+import { type Access, type App, createHttpApp, readyReport } from '@assay/http';
+import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
+import type { PartsOf } from './parts.ts';
+import { predictionRoutes } from './prediction-routes.ts';
+
+export interface AppOptions {
+  readonly log: Logger;
+  readonly registry: Registry;
+  /** Absent where the API is described and not served. */
+  readonly access?: Access;
+  readonly parts: PartsOf;
+}
+
+export function createMonitoringApp({ log, registry, access, parts }: AppOptions): App {
+  const app = createHttpApp({
+    service: 'monitoring',
+    version: ASSAY_VERSION,
+    log,
+    registry,
+    ...(access === undefined ? {} : { access }),
+    describe: {
+      title: 'Assay monitoring',
+      description:
+        'The prediction log: what was asked and answered, by which version, and whether it still gives the same bits.',
+    },
+    ready: async () => {
+      await parts().predictions.kept();
+      return readyReport({ database: true, keys: access?.ready() ?? true });
+    },
+  });
+  predictionRoutes(app, parts);
+  return app;
+}

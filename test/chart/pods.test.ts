@@ -1,0 +1,230 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { batchConfig } from '@assay/batch';
+import { matches } from '@assay/contracts';
+import { inferenceConfig } from '@assay/inference';
+import { KubernetesJobSettings } from '@assay/jobs';
+import { kafkaConfig } from '@assay/kafka';
+import { monitoringConfig } from '@assay/monitoring';
+import { registryConfig } from '@assay/registry';
+import { type ConfigDefinition, loadConfigs } from '@assay/runtime';
+import { standaloneConfig } from '@assay/standalone';
+import { trainingConfig } from '@assay/training';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { at, find, type Json, listAt, PRESETS, podsOf, type RenderedPod, readYaml, render } from './chart.ts';
+
+/** What the standard `restricted` forbids: https://kubernetes.io/docs/concepts/security/pod-security-standards */
+function breachesOfRestricted(pod: RenderedPod): string[] {
+  const breaches: string[] = [];
+  const must = (holds: boolean, what: string): void => {
+    if (!holds) breaches.push(`${pod.from}: ${what}`);
+  };
+  for (const key of ['hostNetwork', 'hostPID', 'hostIPC']) must(at(pod.spec, key) !== true, key);
+  must(at(pod.spec, 'securityContext', 'runAsNonRoot') === true, 'runAsNonRoot');
+  must(at(pod.spec, 'securityContext', 'runAsUser') !== 0, 'runAsUser 0');
+  must(at(pod.spec, 'securityContext', 'seccompProfile', 'type') === 'RuntimeDefault', 'seccompProfile');
+  const allowed = [
+    'configMap',
+    'csi',
+    'downwardAPI',
+    'emptyDir',
+    'ephemeral',
+    'persistentVolumeClaim',
+    'projected',
+    'secret',
+  ];
+  for (const volume of listAt(pod.spec, 'volumes')) {
+    const kinds = Object.keys(volume ?? {}).filter((key) => key !== 'name');
+    must(kinds.length === 1 && kinds.every((kind) => allowed.includes(kind)), `volume ${JSON.stringify(volume)}`);
+  }
+  const containers = containersOf(pod.spec);
+  must(containers.length > 0, 'no container');
+  for (const container of containers) {
+    const security = at(container, 'securityContext');
+    must(at(security, 'allowPrivilegeEscalation') === false, 'allowPrivilegeEscalation');
+    must(JSON.stringify(at(security, 'capabilities', 'drop')) === '["ALL"]', 'capabilities');
+    must(at(security, 'capabilities', 'add') === undefined, 'capabilities added');
+    must(at(security, 'privileged') !== true, 'privileged');
+    for (const port of listAt(container, 'ports')) must(at(port, 'hostPort') === undefined, 'hostPort');
+  }
+  return breaches;
+}
+
+function containersOf(spec: Json): readonly Json[] {
+  return [...listAt(spec, 'initContainers'), ...listAt(spec, 'containers')];
+}
+
+/** Variables with a text; those from Secrets get one that is well formed. */
+function environmentOf(container: Json): Record<string, string> {
+  const entries = listAt(container, 'env').map((variable): [string, string] => [
+    String(at(variable, 'name')),
+    String(at(variable, 'value') ?? 'postgres://user:password@database/assay'),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+describe.each(PRESETS)('each pod of the preset %s', (preset) => {
+  test('is admitted under PodSecurity restricted', async () => {
+    const pods = podsOf(await render({ preset }));
+    expect(pods.length).toBeGreaterThan(0);
+    expect(pods.flatMap(breachesOfRestricted)).toEqual([]);
+  });
+
+  test('has a read-only root, bounded memory, no token it does not need, and no Service names among its settings', async () => {
+    for (const { from, spec } of podsOf(await render({ preset }))) {
+      const launchesJobs = /^Deployment\/assay-(training|batch)$/.test(from);
+      expect([from, at(spec, 'automountServiceAccountToken')]).toEqual([from, launchesJobs]);
+      expect([from, at(spec, 'enableServiceLinks')]).toEqual([from, false]);
+      for (const container of containersOf(spec)) {
+        expect([from, at(container, 'securityContext', 'readOnlyRootFilesystem')]).toEqual([from, true]);
+        expect([from, typeof at(container, 'resources', 'limits', 'memory')]).toEqual([from, 'string']);
+        expect([from, at(container, 'resources', 'requests', 'cpu')]).not.toContain(undefined);
+      }
+    }
+  });
+
+  test('that serves is probed, and has time to drain before it is killed', async () => {
+    const pods = podsOf(await render({ preset })).filter(({ from }) => !from.startsWith('Pod/'));
+    expect(pods.length).toBeGreaterThan(0);
+    for (const { from, spec } of pods) {
+      const [container] = containersOf(spec);
+      expect([from, at(container, 'livenessProbe', 'httpGet', 'path')]).toEqual([from, '/livez']);
+      expect([from, at(container, 'readinessProbe', 'httpGet', 'path')]).toEqual([from, '/readyz']);
+      const environment = environmentOf(container);
+      const sum = (suffix: string): number[] =>
+        Object.entries(environment)
+          .filter(([name]) => name.endsWith(suffix))
+          .map(([, text]) => Number(text));
+      const stopMs = [...sum('_DRAIN_DELAY_MS'), ...sum('_CLOSE_TIMEOUT_MS')].reduce((a, b) => a + b, 0);
+      expect(stopMs, from).toBeGreaterThan(0);
+      expect(Number(at(spec, 'terminationGracePeriodSeconds')) * 1000, from).toBeGreaterThanOrEqual(stopMs + 5000);
+    }
+  });
+});
+
+/** Settings that the chart gives to services and that not every one of them declares yet. */
+const AWAITED: readonly RegExp[] = [
+  /^ASSAY_(TRAINING|BATCH)_(LAUNCHER|JOBS_FILE|PUBLIC_URL)$/,
+  /^ASSAY_(TRAINING|BATCH)_BLOBS_URL$/,
+  /^ASSAY_INFERENCE_PROVIDER$/,
+];
+
+const PROGRAMS: Readonly<Record<string, readonly ConfigDefinition[]>> = {
+  'StatefulSet/assay': [standaloneConfig, registryConfig, inferenceConfig, trainingConfig, monitoringConfig],
+  'Deployment/assay-registry': [registryConfig, kafkaConfig],
+  'Deployment/assay-inference': [inferenceConfig, kafkaConfig],
+  'Deployment/assay-inference-gpu': [inferenceConfig, kafkaConfig],
+  'Deployment/assay-streaming': [inferenceConfig, kafkaConfig],
+  'Deployment/assay-training': [trainingConfig, kafkaConfig],
+  'Deployment/assay-batch': [batchConfig, kafkaConfig],
+  'Deployment/assay-monitoring': [monitoringConfig, kafkaConfig],
+};
+
+/** Stands for every file of a Secret that a pod mounts. */
+let secretFile: string;
+beforeAll(async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'assay-chart-secret-'));
+  secretFile = join(dir, 'secret');
+  await writeFile(secretFile, `assay_key-of-test_${'0'.repeat(43)}\n`);
+});
+afterAll(() => rm(dirname(secretFile), { recursive: true, force: true }));
+
+describe.each(PRESETS)('what the preset %s sets', (preset) => {
+  test('the services accept: each setting by its name, type and bounds', async () => {
+    const objects = await render({
+      preset,
+      set: [
+        'config.inference.maxBatchRows=32',
+        'config.registry.maxConcurrentChecks=1',
+        'config.training.maxAttempts=2',
+      ],
+    });
+    const checked: string[] = [];
+    for (const { from, spec } of podsOf(objects)) {
+      const definitions = PROGRAMS[from];
+      if (definitions === undefined) continue;
+      const [container] = containersOf(spec);
+      const env = environmentOf(container);
+      for (const [name, value] of Object.entries(env)) if (value.startsWith('/run/secrets/')) env[name] = secretFile;
+      const isKnown = (name: string): boolean => {
+        try {
+          loadConfigs(definitions, { env: { [name]: env[name] } });
+          return true;
+        } catch (error) {
+          return !/unknown/i.test(String(error));
+        }
+      };
+      for (const name of Object.keys(env)) {
+        if (AWAITED.some((pattern) => pattern.test(name)) && !isKnown(name)) delete env[name];
+      }
+      delete env.ASSAY_CONFIG_FILE;
+      const loaded: Readonly<Record<string, Readonly<Record<string, unknown>>>> = loadConfigs(definitions, { env });
+      const file = readYaml(find(objects, 'ConfigMap', from.split('/')[1] ?? '').data?.['assay.yaml'] ?? '');
+      for (const definition of definitions) {
+        const settings = at(file, definition.section) ?? {};
+        const flags = { [definition.section]: Object(settings) };
+        expect(loadConfigs([definition], { flags })).toMatchObject(flags);
+        expect([from, loaded[definition.section]?.host ?? '0.0.0.0']).toEqual([from, '0.0.0.0']);
+      }
+      checked.push(from);
+    }
+    expect(checked.length).toBeGreaterThan(0);
+  });
+});
+
+test('a GPU pod asks for its GPUs, and for the labels and taints of its cloud', async () => {
+  const pod = async (preset: string): Promise<Json> =>
+    find(await render({ preset }), 'Deployment', 'assay-inference-gpu').spec;
+  const taken = (spec: Json): Json => ({
+    selector: at(spec, 'template', 'spec', 'nodeSelector'),
+    taints: listAt(spec, 'template', 'spec', 'tolerations').map((one) => at(one, 'key')),
+    gpus: at(spec, 'template', 'spec', 'containers', 0, 'resources', 'limits', 'nvidia.com/gpu'),
+  });
+  expect(taken(await pod('gpu-gke'))).toEqual({
+    selector: { 'cloud.google.com/gke-accelerator': 'nvidia-l4' },
+    taints: ['nvidia.com/gpu'],
+    gpus: 1,
+  });
+  expect(taken(await pod('gpu-aks'))).toEqual({
+    selector: { 'kubernetes.azure.com/accelerator': 'nvidia' },
+    taints: ['nvidia.com/gpu', 'sku'],
+    gpus: 1,
+  });
+  expect(taken(await pod('gpu-eks'))).toEqual({
+    selector: { 'nvidia.com/gpu.product': 'NVIDIA-L4' },
+    taints: ['nvidia.com/gpu'],
+    gpus: 1,
+  });
+});
+
+test.each(PRESETS)('the launcher of jobs accepts what the preset %s says of their pods', async (preset) => {
+  const files = (await render({ preset }))
+    .filter(({ kind }) => kind === 'ConfigMap')
+    .flatMap(({ data }) => data?.['jobs.yaml'] ?? []);
+  expect(files.length).toBe(preset === 'standalone' || preset === 'monitored' ? 0 : 2);
+  for (const file of files) expect(matches(KubernetesJobSettings, readYaml(file)), file).toBe(true);
+});
+
+test('jobs that ask for a GPU are told the labels and taints of the pool', async () => {
+  const objects = await render({ preset: 'gpu-eks-karpenter' });
+  const jobs = readYaml(find(objects, 'ConfigMap', 'assay-training').data?.['jobs.yaml'] ?? '');
+  expect(at(jobs, 'gpu')).toEqual({
+    nodeSelector: { 'karpenter.k8s.aws/instance-gpu-name': 'l4' },
+    tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }],
+  });
+  expect(at(jobs, 'namespace')).toBe('scoring-jobs');
+});
+
+test('false, 0 and "" in the values are taken at their word', async () => {
+  const objects = await render({
+    preset: 'distributed',
+    set: ['batch.enabled=false', 'inference.autoscaling.enabled=false', 'inference.drainDelaySeconds=0'],
+  });
+  expect(objects.filter(({ metadata }) => metadata.name === 'assay-batch')).toEqual([]);
+  const inference = find(objects, 'Deployment', 'assay-inference');
+  expect(at(inference, 'spec', 'replicas')).toBe(2);
+  expect(environmentOf(at(inference, 'spec', 'template', 'spec', 'containers', 0)).ASSAY_INFERENCE_DRAIN_DELAY_MS).toBe(
+    '0',
+  );
+});
