@@ -34,7 +34,7 @@ dist/.assay-build: package-lock.json tools/build.ts $(SOURCES)
 	@touch $@
 
 .PHONY: up
-up: build ## Start registry, training and inference in one process and train the example (ASSAY_DATA_DIR moves the data)
+up: build ## Start all services in one process and train the example (ASSAY_DATA_DIR moves the data)
 	@exec $(NODE) cli/bin/assay.mjs up
 
 .PHONY: test

@@ -22,7 +22,7 @@ const cidrs = (what: string): Schema =>
 
 /** What the chart sets itself, in templates/_settings.tpl, or what has no meaning in a pod. */
 const SET_BY_CHART =
-  /^(host|port|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|provider|bootstrapKeysDir|keys|trainExample|brokers|tls.*|sasl.*)$/;
+  /^(host|port|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|xgboostLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|provider|bootstrapKeysDir|keys|trainExample|brokers|tls.*|sasl.*)$/;
 
 /** The settings of a service that may be under `config`. */
 function settingsOf(definition: ConfigDefinition): Schema {
@@ -34,9 +34,15 @@ function settingsOf(definition: ConfigDefinition): Schema {
   return strict(`Settings of ${definition.section}; docs/reference/config.md explains each.`, properties);
 }
 
-const SERVICES: readonly ConfigDefinition[] = [registryConfig, inferenceConfig, trainingConfig, monitoringConfig];
+const SERVICES: readonly ConfigDefinition[] = [
+  registryConfig,
+  inferenceConfig,
+  trainingConfig,
+  batchConfig,
+  monitoringConfig,
+];
 const STANDALONE = [standaloneConfig, ...SERVICES];
-const DISTRIBUTED = [...SERVICES, batchConfig, kafkaConfig];
+const DISTRIBUTED = [...SERVICES, kafkaConfig];
 
 /** Values of every component, in the order of the table. */
 const placement: Record<string, Schema> = {
@@ -49,9 +55,9 @@ const times: Record<string, Schema> = {
   drainDelaySeconds: whole(
     'How long a pod that stops goes on accepting, so that clients and load balancers learn of it.',
     0,
-    28,
+    600,
   ),
-  closeTimeoutSeconds: whole('How long its requests in flight may take after that.', 1, 28),
+  closeTimeoutSeconds: whole('How long its requests in flight may take after that.', 1, 3000),
   terminationGracePeriodSeconds: whole(
     'When Kubernetes kills the pod; at least the two above and 5 more, which the chart checks.',
     6,

@@ -9,8 +9,8 @@ import { basename, dirname, join, relative } from 'node:path';
 import { build } from 'esbuild';
 import { readWorkspaces, sourceFiles } from './workspaces.ts';
 
-/** Native code, and packages that find files beside themselves. */
-const EXTERNAL = ['onnxruntime-node', 'koffi', '@duckdb/node-api', 'better-sqlite3', '@fastify/swagger-ui'];
+/** Native code, packages that find files beside themselves, and one whose parts are replaced when it is loaded. */
+const EXTERNAL = ['onnxruntime-node', 'koffi', '@duckdb/node-api', 'better-sqlite3', '@fastify/swagger-ui', 'kafkajs'];
 
 /** What CommonJS packages expect, and an ES module has not. */
 const COMMONJS_NAMES = [

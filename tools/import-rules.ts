@@ -33,6 +33,8 @@ export const PACKAGE_ORDER = [
   'scoring',
   'http',
   'client',
+  'access',
+  'job-service',
 ] as const;
 
 /** What the rules of a service must not know: HTTP, Kafka, SQL, Kubernetes, ONNX. */

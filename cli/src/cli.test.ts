@@ -101,6 +101,17 @@ describe('a mistake', () => {
     expect(err).toBe('assay: there is no model "flight_delay"; did you mean "flight-delay"?\n');
   });
 
+  test('in the name of a spec is answered without the words of the system', async () => {
+    const dir = await folder({ 'file.yaml': '' });
+    for (const command of ['train', 'batch']) {
+      const run = (path: string) =>
+        assay([command, path, `--${command === 'train' ? 'training' : 'batch'}`, 'http://127.0.0.1:9'], { cwd: dir });
+      for (const path of ['nothing.yaml', 'file.yaml/spec.yaml']) {
+        expect(await run(path)).toMatchObject({ code: 2, err: `assay: there is no spec ${path}\n` });
+      }
+    }
+  });
+
   test('in a spec is answered with its line and the nearest key, before anything is asked', async () => {
     const dir = await folder({ 'spec.yaml': 'model: m\nsorce:\n  path: a.csv\n' });
     const { code, err } = await assay(['train', 'spec.yaml', '--training', 'http://127.0.0.1:9'], { cwd: dir });
@@ -301,6 +312,7 @@ trainer: { name: lightgbm }
     baseDir: '/',
     attempts: 1,
     progress: { stage: 'train', percent: 100 },
+    dataset: null,
     result: null,
     failure: null,
     createdAt: 0,

@@ -1,6 +1,7 @@
 /** The commands, their arguments and options: declared here once; help, suggestions and the reference come from it. */
 import { ASSAY_VERSION, EXIT_CODES } from '@assay/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { addDatasetsCommands } from './commands/datasets-program.ts';
 import { addKeysCommands } from './commands/keys-program.ts';
 import type { Io } from './io.ts';
 import type { TargetOptions } from './targets.ts';
@@ -37,11 +38,12 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     program.command(usage).description(description).option('--json', 'print JSON, errors too');
   const dataDir = (): Option => new Option('--data-dir <dir>', 'data folder (default: ASSAY_DATA_DIR, else ./.assay)');
 
-  command('up', 'start registry, training, inference and monitoring in one process, and stay')
+  command('up', 'start registry, training, batch, inference and monitoring in one process, and stay')
     .addOption(dataDir())
     .option('--registry-port <port>', 'port of the registry; 0 takes a free one', port)
     .option('--inference-port <port>', 'port of the inference service; 0 takes a free one', port)
     .option('--training-port <port>', 'port of the training service; 0 takes a free one', port)
+    .option('--batch-port <port>', 'port of the batch service; 0 takes a free one', port)
     .option('--monitoring-port <port>', 'port of the monitoring service; 0 takes a free one', port)
     .option('--keys', 'every call needs an API key; those of the administrator and the services are made in DATA/keys')
     .option('--no-example', 'do not train the example when the registry is empty')
@@ -75,8 +77,11 @@ export function createProgram(io: Io, outcome: Outcome): Command {
   command('batch <model-or-spec>', 'score the rows of files, as options or a YAML file say')
     .addOption(targets.batch())
     .addOption(dataDir())
-    .option('--input <path>', 'a file or a glob: CSV, NDJSON or Parquet')
-    .option('--output <folder>', 'a folder of this job alone; it is made')
+    .option('--input <path>', 'a file or a glob: CSV, NDJSON or Parquet; or dataset:NAME, dataset:NAME@VERSION')
+    .option(
+      '--output <folder>',
+      'a folder of this job alone, it is made; or dataset:NAME, whose next version it becomes',
+    )
     .option('--model-version <version>', 'a version number or an alias (default: champion)')
     .option('--format <format>', 'csv or parquet (default)')
     .option('--select <feature=sql>', 'SQL for a feature, over the columns of the file', collect, [])
@@ -158,6 +163,11 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     .action(async (id: string, options) => {
       outcome.code = await (await import('./commands/replay.ts')).replay(io, id, options);
     });
+
+  addDatasetsCommands(program.command('datasets').description('register, list and download datasets'), io, {
+    ...targets,
+    dataDir,
+  });
 
   addKeysCommands(program.command('keys').description('make, list and revoke API keys'), io, { ...targets, dataDir });
 

@@ -54,7 +54,6 @@ describe('the network', () => {
           `assay-${service} → assay-registry:8101`,
           `assay-${service} → 10.0.4.0/24:5432`,
           `assay-${service} → 10.0.5.0/24:9093`,
-          `assay-${service} → anywhere:443`, // blobs
           `assay-${service} → anywhere:443`, // the API server
           `assay-${service} → anywhere:6443`,
         ]),

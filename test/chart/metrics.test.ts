@@ -67,7 +67,7 @@ test('every port that serves metrics is scraped', async () => {
     const objects = await render({ preset, set: ['metrics.serviceMonitor.enabled=true'] });
     return listAt(find(objects, 'ServiceMonitor', 'assay'), 'spec', 'endpoints').map((one) => at(one, 'port'));
   };
-  expect(await monitor('standalone')).toEqual(['registry', 'inference', 'training', 'monitoring']);
+  expect(await monitor('standalone')).toEqual(['registry', 'inference', 'training', 'batch', 'monitoring']);
   expect(await monitor('distributed')).toEqual(['http']);
   const text = JSON.stringify(await render({ preset: 'monitored' }));
   expect(text).toContain('"authorization":{"type":"Bearer","credentials":{"name":"assay-keys","key":"metrics"}}');

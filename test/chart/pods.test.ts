@@ -103,15 +103,16 @@ describe.each(PRESETS)('each pod of the preset %s', (preset) => {
   });
 });
 
-/** Settings that the chart gives to services and that not every one of them declares yet. */
-const AWAITED: readonly RegExp[] = [
-  /^ASSAY_(TRAINING|BATCH)_(LAUNCHER|JOBS_FILE|PUBLIC_URL)$/,
-  /^ASSAY_(TRAINING|BATCH)_BLOBS_URL$/,
-  /^ASSAY_INFERENCE_PROVIDER$/,
-];
-
 const PROGRAMS: Readonly<Record<string, readonly ConfigDefinition[]>> = {
-  'StatefulSet/assay': [standaloneConfig, registryConfig, inferenceConfig, trainingConfig, monitoringConfig],
+  'StatefulSet/assay': [
+    standaloneConfig,
+    registryConfig,
+    inferenceConfig,
+    trainingConfig,
+    batchConfig,
+    monitoringConfig,
+    kafkaConfig,
+  ],
   'Deployment/assay-registry': [registryConfig, kafkaConfig],
   'Deployment/assay-inference': [inferenceConfig, kafkaConfig],
   'Deployment/assay-inference-gpu': [inferenceConfig, kafkaConfig],
@@ -147,17 +148,6 @@ describe.each(PRESETS)('what the preset %s sets', (preset) => {
       const [container] = containersOf(spec);
       const env = environmentOf(container);
       for (const [name, value] of Object.entries(env)) if (value.startsWith('/run/secrets/')) env[name] = secretFile;
-      const isKnown = (name: string): boolean => {
-        try {
-          loadConfigs(definitions, { env: { [name]: env[name] } });
-          return true;
-        } catch (error) {
-          return !/unknown/i.test(String(error));
-        }
-      };
-      for (const name of Object.keys(env)) {
-        if (AWAITED.some((pattern) => pattern.test(name)) && !isKnown(name)) delete env[name];
-      }
       delete env.ASSAY_CONFIG_FILE;
       const loaded: Readonly<Record<string, Readonly<Record<string, unknown>>>> = loadConfigs(definitions, { env });
       const file = readYaml(find(objects, 'ConfigMap', from.split('/')[1] ?? '').data?.['assay.yaml'] ?? '');
@@ -173,27 +163,51 @@ describe.each(PRESETS)('what the preset %s sets', (preset) => {
   });
 });
 
-test('a GPU pod asks for its GPUs, and for the labels and taints of its cloud', async () => {
+test('each service that keeps files has a prefix of its own in the one object store, and no other has the store', async () => {
+  const stores = async (url: string): Promise<Record<string, string>> => {
+    const found: Record<string, string> = {};
+    for (const { spec } of podsOf(await render({ preset: 'distributed', set: [`blobs.url=${url}`] }))) {
+      for (const [name, value] of Object.entries(environmentOf(containersOf(spec)[0]))) {
+        if (name.endsWith('_BLOBS_URL')) found[name] = value;
+      }
+    }
+    return found;
+  };
+  expect(await stores('s3://bucket')).toEqual({
+    ASSAY_REGISTRY_BLOBS_URL: 's3://bucket/registry',
+    ASSAY_MONITORING_BLOBS_URL: 's3://bucket/monitoring',
+  });
+  expect(await stores('az://container/prefix/?endpoint=https://store')).toEqual({
+    ASSAY_REGISTRY_BLOBS_URL: 'az://container/prefix/registry?endpoint=https://store',
+    ASSAY_MONITORING_BLOBS_URL: 'az://container/prefix/monitoring?endpoint=https://store',
+  });
+});
+
+test('a GPU pod asks for its GPUs, in the image that has CUDA, and for the labels and taints of its cloud', async () => {
   const pod = async (preset: string): Promise<Json> =>
     find(await render({ preset }), 'Deployment', 'assay-inference-gpu').spec;
   const taken = (spec: Json): Json => ({
     selector: at(spec, 'template', 'spec', 'nodeSelector'),
     taints: listAt(spec, 'template', 'spec', 'tolerations').map((one) => at(one, 'key')),
+    image: String(at(spec, 'template', 'spec', 'containers', 0, 'image')).replace(/:.*/, ''),
     gpus: at(spec, 'template', 'spec', 'containers', 0, 'resources', 'limits', 'nvidia.com/gpu'),
   });
   expect(taken(await pod('gpu-gke'))).toEqual({
     selector: { 'cloud.google.com/gke-accelerator': 'nvidia-l4' },
     taints: ['nvidia.com/gpu'],
+    image: 'assay/inference-gpu',
     gpus: 1,
   });
   expect(taken(await pod('gpu-aks'))).toEqual({
     selector: { 'kubernetes.azure.com/accelerator': 'nvidia' },
     taints: ['nvidia.com/gpu', 'sku'],
+    image: 'assay/inference-gpu',
     gpus: 1,
   });
   expect(taken(await pod('gpu-eks'))).toEqual({
     selector: { 'nvidia.com/gpu.product': 'NVIDIA-L4' },
     taints: ['nvidia.com/gpu'],
+    image: 'assay/inference-gpu',
     gpus: 1,
   });
 });
@@ -210,6 +224,7 @@ test('jobs that ask for a GPU are told the labels and taints of the pool', async
   const objects = await render({ preset: 'gpu-eks-karpenter' });
   const jobs = readYaml(find(objects, 'ConfigMap', 'assay-training').data?.['jobs.yaml'] ?? '');
   expect(at(jobs, 'gpu')).toEqual({
+    image: expect.stringMatching(/^assay\/training-gpu:/),
     nodeSelector: { 'karpenter.k8s.aws/instance-gpu-name': 'l4' },
     tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }],
   });

@@ -67,7 +67,7 @@ describe.each(PRESETS)('the preset %s', (preset) => {
     const { stdout } = await template({ preset, set: ['image.tag=1.2.3', 'image.registry=example.org'] });
     const images = [...stdout.matchAll(/image: (\S+)/g)].map(([, image]) => image);
     expect(images.length).toBeGreaterThan(1);
-    for (const image of images) expect(image).toMatch(/^example\.org\/assay\/[a-z]+:1\.2\.3$/);
+    for (const image of images) expect(image).toMatch(/^example\.org\/assay\/[a-z-]+:1\.2\.3$/);
   });
 });
 

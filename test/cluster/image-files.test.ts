@@ -1,11 +1,13 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stageFiles } from '../../dockerfiles/stage-files.ts';
 
+const ROOT = join(import.meta.dirname, '..', '..');
 let dir: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'assay-image-'));
@@ -19,7 +21,7 @@ async function filesIn(folder: string): Promise<string[]> {
 
 const SERVICES = [
   { service: 'registry', entry: 'services-registry-registry.mjs', native: ['better-sqlite3', 'onnxruntime-node'] },
-  { service: 'inference', entry: 'services-inference-inference.mjs', native: ['onnxruntime-node'] },
+  { service: 'inference', entry: 'services-inference-inference.mjs', native: ['better-sqlite3', 'onnxruntime-node'] },
   {
     service: 'training',
     entry: 'services-training-training.mjs',
@@ -69,6 +71,35 @@ describe.each(SERVICES)('the files of the $service image', ({ service, entry, na
     } finally {
       child.kill('SIGKILL');
     }
+  });
+});
+
+describe('the files of the training image, for its jobs', () => {
+  test('are the programs of a process and of a pod, and the one that looks for a GPU, which runs', async () => {
+    const entries = join(dir, 'training', 'dist', 'entries');
+    const names = (await readdir(entries)).filter((name) => name.endsWith('.mjs'));
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'packages-jobs-child.mjs',
+        'packages-jobs-pod.mjs',
+        'services-training-cuda-devices.mjs',
+        'services-training-job.mjs',
+      ]),
+    );
+    const program = [join(entries, 'services-training-cuda-devices.mjs'), 'libcuda-of-another-machine.so.1'];
+    const { stdout } = await promisify(execFile)(process.execPath, program, { cwd: dir });
+    expect(JSON.parse(stdout)).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('does not load') });
+  });
+
+  test('and their libraries are found without fetching anything', async () => {
+    const cacheDir = join(ROOT, '.cache', 'images', 'files', 'libraries');
+    const program = join(ROOT, 'dockerfiles', 'fetch-libraries.ts');
+    await promisify(execFile)(process.execPath, [program, cacheDir, 'cpu']);
+    const found = await readdir(cacheDir);
+    const of = (name: string) => `${name}-${process.arch}`;
+    expect(found.sort()).toEqual([of('libgomp-8.5'), of('lightgbm-4.7.0'), of('xgboost-cpu-3.2.0')]);
+    const again = await promisify(execFile)(process.execPath, [program, cacheDir, 'cpu'], { env: { PATH: '' } });
+    expect(again.stderr).not.toContain('fetching');
   });
 });
 

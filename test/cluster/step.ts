@@ -10,6 +10,8 @@ export type Facts = Readonly<Record<string, string | number>>;
 export interface StepContext {
   /** What earlier steps made and later ones need, by name. */
   readonly made: Record<string, string>;
+  /** Called at the end of the run, whatever came of it; what was deferred last is closed first. */
+  defer(close: () => Promise<unknown>): void;
   /** Keeps a number or a word for the report. */
   tell(name: string, value: string | number): void;
 }

@@ -1,15 +1,18 @@
-/** One set of records through every door: the same bits, for a tree model and a linear one, whatever the batch. */
+/** One set of records through every door: the same bits, for tree models and a linear one, whatever the batch. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRegistryClient } from '@assay/client';
 import type { Feature } from '@assay/contracts';
 import { openPackage } from '@assay/model-package';
 import { createScorer } from '@assay/scoring';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { ROOT, type StartedAssay, startAssay, temporaryFolder } from '../parts/assay.ts';
 
-const MODELS = ['flight-delay', 'flight-delay-linear'];
+const MODELS = ['flight-delay', 'flight-delay-linear', 'flight-delay-xgboost'];
+const EXAMPLE = join(ROOT, 'examples/flights');
 const BATCHES = [1, 2, 3, 7, 33, 64, 100];
 const RECORDS = 200;
 
@@ -17,17 +20,35 @@ let assay: StartedAssay;
 
 beforeAll(async () => {
   assay = await startAssay();
-  const spec = join(ROOT, 'examples/flights/flight-delay-linear.yaml');
-  const train = spawn(join(ROOT, 'tools/node'), [join(ROOT, 'cli/bin/assay.mjs'), 'train', spec], {
-    env: { ...process.env, ASSAY_DATA_DIR: assay.dataDir },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  const [code] = await once(train, 'close');
-  expect(code).toBe(0);
+  await train(join(EXAMPLE, 'flight-delay-linear.yaml'));
+  await using folder = await temporaryFolder();
+  const spec = join(folder.path, 'flight-delay-xgboost.yaml');
+  await writeFile(spec, stringify(await xgboostSpec()));
+  await train(spec);
 });
 afterAll(async () => {
   await assay?.[Symbol.asyncDispose]();
 });
+
+async function train(spec: string): Promise<void> {
+  const training = spawn(join(ROOT, 'tools/node'), [join(ROOT, 'cli/bin/assay.mjs'), 'train', spec], {
+    env: { ...process.env, ASSAY_DATA_DIR: assay.dataDir },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const [code] = await once(training, 'close');
+  expect(code).toBe(0);
+}
+
+/** The example, with XGBoost: its thresholds are float32, its unknown airports are missing. */
+async function xgboostSpec(): Promise<object> {
+  const example = parse(await readFile(join(EXAMPLE, 'flight-delay.yaml'), 'utf8'));
+  return {
+    ...example,
+    model: 'flight-delay-xgboost',
+    source: { ...example.source, path: join(EXAMPLE, 'flights.parquet') },
+    trainer: { name: 'xgboost', rounds: 60, params: { max_depth: 5 } },
+  };
+}
 
 type Records = Record<string, unknown>[];
 

@@ -17,7 +17,10 @@ const BUNDLE = join(ROOT, '.cache', 'bundle-under-test');
 /** Kept between runs: pip fetches the training library once. */
 const LIBRARIES = join(ROOT, '.cache', 'libraries');
 const CLI = join(BUNDLE, 'entries', 'cli.mjs');
-const PORTS = ['--registry-port', '0', '--inference-port', '0', '--training-port', '0'];
+const PORTS = ['registry', 'inference', 'training', 'batch', 'monitoring'].flatMap((service) => [
+  `--${service}-port`,
+  '0',
+]);
 
 let work = '';
 let dataDir = '';

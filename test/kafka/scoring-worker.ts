@@ -3,8 +3,10 @@
  * It is the inference service itself, with static models. `killAt: {point, transaction}` makes it kill itself with -9 at a
  * point of its N-th transaction that has results; the Kafka client is wrapped for that, the service is as it is.
  */
+
+import { openEventBus } from '@assay/events';
 import { createService, createStaticModels, inferenceConfig } from '@assay/inference';
-import { loadKafkajs } from '@assay/kafka';
+import { kafkaConfig, kafkaSettings, loadKafkajs } from '@assay/kafka';
 import { createLogger, loadConfig } from '@assay/runtime';
 import type { Producer, ProducerConfig, Transaction } from 'kafkajs';
 import type { KillPoint } from './kill-points.ts';
@@ -14,6 +16,8 @@ interface WorkerOptions {
   readonly pipelines: string;
   readonly brokers: readonly string[];
   readonly dir: string;
+  /** Logs every prediction, on the same broker. */
+  readonly logs?: boolean;
   /** Says its URL, and nothing more: for who measures it. */
   readonly quiet?: boolean;
   readonly killAt?: { readonly point: KillPoint; readonly transaction: number };
@@ -68,15 +72,24 @@ const config = loadConfig(inferenceConfig, {
     cacheDir: options.dir,
     logLevel: options.quiet === true ? 'silent' : 'info',
     pipelinesFile: options.pipelines,
+    predictionLogMaxPerSecond: 1_000_000,
   },
 });
 const models = await createStaticModels(options.models, { workDir: `${options.dir}/made` });
+const kafka = loadConfig(kafkaConfig, { flags: { brokers: options.brokers } });
+const log = createLogger({ service: 'inference', level: config.logLevel, destination: process.stdout });
+const bus = await openEventBus('kafka:', { log, clientId: 'assay-inference', kafka });
 const service = await createService(config, {
   models,
-  kafka: { brokers: options.brokers, clientId: 'assay-inference' },
-  log: createLogger({ service: 'inference', level: config.logLevel, destination: process.stdout }),
+  kafka: kafkaSettings(kafka, 'assay-inference'),
+  log,
+  ...(options.logs === true ? { predictions: bus, predictionTopics: { partitions: kafka.topicPartitions } } : {}),
 });
-process.on('SIGTERM', () => void service.close().finally(() => process.exit()));
+async function stop(): Promise<void> {
+  await service.close();
+  await bus.close();
+}
+process.on('SIGTERM', () => void stop().finally(() => process.exit()));
 await service.start();
 if (options.quiet === true) process.stdout.write(`${service.addresses.http}\n`);
 else say({ url: service.addresses.http });

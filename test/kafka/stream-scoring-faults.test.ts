@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
+import { PredictionsLogged, parse, TOPICS } from '@assay/contracts';
 import { createStaticModels } from '@assay/inference';
 import type { Kafka } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { flightRecords, type MadeModel, treeModel } from '../../services/inference/src/models-under-test.ts';
 import { type Broker, startBroker } from '../parts/broker.ts';
-import { judge, readCommitted } from './checker.ts';
+import { type Found, judge, readCommitted } from './checker.ts';
 import { KILL_POINTS, type KillPoint } from './kill-points.ts';
 import {
   connect,
@@ -67,6 +68,7 @@ function startWorker(pipelines: string, killAt?: { point: KillPoint; transaction
     pipelines,
     brokers: [broker.bootstrap],
     dir: join(dir, `worker-${++started}`),
+    logs: true,
     killAt,
   });
   const child = spawn(process.execPath, [WORKER, argument], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -118,6 +120,14 @@ async function feedUntil(topic: string, flights: readonly object[], enough: Abor
     await feed(kafka, topic, records).catch(() => undefined);
     await delay(enough.aborted ? 0 : 250, undefined, { signal: enough }).catch(() => undefined);
   }
+}
+
+/** Of the predictions of streams in these events; those that were asked by REST are there too. */
+function loggedIds(events: readonly Found[]): string[] {
+  return events.flatMap(({ value }) => {
+    const { predictions } = parse(PredictionsLogged, JSON.parse(String(value)).data, 'data');
+    return predictions.filter(({ door }) => door === 'kafka').map(({ id }) => id);
+  });
 }
 
 describe('stream scoring', () => {
@@ -181,6 +191,15 @@ describe('stream scoring', () => {
       return !isDeepStrictEqual(outputs, expected[Number(headers.n) % FLIGHTS]);
     });
     expect(different).toEqual([]);
+    const events = await readCommitted(
+      broker.bootstrap,
+      [TOPICS.predictions],
+      (all) => loggedIds(all).length >= results.length,
+      { timeoutMs: 60_000, quietMs: 1000 },
+    );
+    expect(loggedIds(events).toSorted()).toEqual(
+      results.map(({ headers }) => headers['assay-prediction-id']).toSorted(),
+    );
   }, 900_000);
 
   it('waits for a broker that is away at the start and says so, and resumes after one that went in the middle', async () => {

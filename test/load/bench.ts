@@ -1,11 +1,13 @@
-/** `make bench`: scoring and training beside their baselines, in one run. Absolute numbers depend on the machine; ratios count. */
+/** `make bench`: scoring, training and batches beside their baselines, in one run. Absolute numbers depend on the machine; ratios count. */
 import { cpus } from 'node:os';
 import { startAssay } from '../parts/assay.ts';
+import { benchBatch } from './batch.ts';
 import { benchScoring, FLIGHT } from './scoring.ts';
 import { benchTraining } from './training.ts';
 
 console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}`);
 await using assay = await startAssay();
-const { inference, training } = assay.run.services;
+const { inference, registry, training } = assay.run.services;
 await benchScoring(inference.http, assay.run.pid, 'flight-delay', FLIGHT);
 await benchTraining(training.http);
+await benchBatch(registry.http);

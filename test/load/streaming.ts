@@ -1,6 +1,6 @@
 /**
- * Stream scoring beside a loop that only consumes and produces, with the same client and guarantee, in one run:
- * `node test/load/streaming.ts`. Then REST with and without a backlog behind it.
+ * Stream scoring beside loops that only consume and produce, with the same guarantee, and REST with and without a backlog
+ * behind it, in one run: `node test/load/streaming.ts [--short]`.
  */
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -13,14 +13,21 @@ import { connect, feed, makeTopics, pipelineOf, writePipelines } from '../kafka/
 import { startAssay, temporaryFolder } from '../parts/assay.ts';
 import { type Broker, startBroker } from '../parts/broker.ts';
 import { median } from './generator.ts';
-import { type Server, startServer } from './processes.ts';
+import { cpuMicroseconds, type Server, startServer } from './processes.ts';
 import { FLIGHT } from './scoring.ts';
 
-const BACKLOG = Number(process.env.BENCH_RECORDS ?? 60_000);
-const REST_BACKLOG = Number(process.env.BENCH_REST_RECORDS ?? 200_000);
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
+const IS_SHORT = process.argv.includes('--short');
+const BACKLOG = IS_SHORT ? 60_000 : 200_000;
+const REST_BACKLOG = IS_SHORT ? 250_000 : 1_000_000;
+const ROUNDS = 3;
 const RATE_PER_SECOND = 1000;
+const LATENCY_SECONDS = IS_SHORT ? 10 : 20;
 const MAX_BATCH_RECORDS = 500;
+/** Of REST: each round has one with the backlog and one without. */
+const REST_WINDOW_MS = IS_SHORT ? 400 : 4000;
+const REST_PER_SECOND = 200;
+/** Each part is fed at once; the next one when it is there. */
+const FEED_RECORDS = 50_000;
 const SCORER = fileURLToPath(new URL('../kafka/scoring-worker.ts', import.meta.url));
 const BARE = fileURLToPath(new URL('./bare-stream.ts', import.meta.url));
 
@@ -41,7 +48,12 @@ await using folder = await temporaryFolder();
 const model = await flightsModel(folder.path);
 await using broker = await startBroker();
 const kafka = await connect(broker.bootstrap);
-const contestants = [bare(broker), assay(broker, model, folder.path)] as const;
+const scorer = assay(broker, model, folder.path);
+const contestants = [
+  bare(broker, 'bare loop, kafkajs as it comes', true),
+  bare(broker, "bare loop, Assay's client", false),
+  scorer,
+] as const;
 await benchThroughput(kafka);
 await benchLatency(kafka);
 await benchRest(kafka);
@@ -56,20 +68,14 @@ async function flightsModel(dir: string): Promise<string> {
   return path;
 }
 
-function bare({ bootstrap }: Broker): Contestant {
+function bare({ bootstrap }: Broker, name: string, asItComes: boolean): Contestant {
   return {
-    name: 'bare loop',
-    start: ({ input, output, group }) =>
-      startServer(process.execPath, [
-        BARE,
-        JSON.stringify({
-          kafka: { brokers: [bootstrap], clientId: 'bare' },
-          input,
-          output,
-          group,
-          maxBatchRecords: MAX_BATCH_RECORDS,
-        }),
-      ]),
+    name,
+    start: ({ input, output, group }) => {
+      const kafka = { brokers: [bootstrap], clientId: 'bare' };
+      const options = { asItComes, kafka, input, output, group, maxBatchRecords: MAX_BATCH_RECORDS };
+      return startServer(process.execPath, [BARE, JSON.stringify(options)]);
+    },
   };
 }
 
@@ -99,23 +105,34 @@ async function topicsOf(name: string): Promise<Topics> {
 }
 
 async function feedBacklog({ input }: Topics, count: number): Promise<void> {
-  const records = Array.from({ length: count }, (_, i) => recordOf(i));
-  await feed(kafka, input, records);
+  for (let from = 0; from < count; from += FEED_RECORDS) {
+    const records = Array.from({ length: Math.min(FEED_RECORDS, count - from) }, (_, i) => recordOf(from + i));
+    await feed(kafka, input, records);
+  }
 }
 
-/** Records a second from the first tenth of the backlog, which compiles, to its end. */
-async function drainRate(client: Kafka, { group, input }: Topics, count: number): Promise<number> {
+interface Drained {
+  readonly perSecond: number;
+  /** Of the process: user and system, all threads. */
+  readonly cpuMicroseconds: number;
+}
+
+/** From the first fifth of the backlog, which compiles, to its end. */
+async function drain(client: Kafka, { group, input }: Topics, count: number, pid: number): Promise<Drained> {
   const admin = client.admin();
   await admin.connect();
-  let began: { at: number; done: number } | undefined;
+  let began: { at: number; done: number; cpu: number } | undefined;
   for (;;) {
-    const [found] = await admin.fetchOffsets({ groupId: group, topics: [input] });
+    // A group that was made just now may be on its way to its coordinator.
+    const [found] = await admin.fetchOffsets({ groupId: group, topics: [input] }).catch(() => []);
     const done = found?.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0) ?? 0;
     const at = performance.now();
-    if (began === undefined && done >= count / 10) began = { at, done };
+    const cpu = cpuMicroseconds(pid);
+    if (began === undefined && done >= count / 5) began = { at, done, cpu };
     if (began !== undefined && done >= count) {
       await admin.disconnect();
-      return ((done - began.done) * 1000) / (at - began.at);
+      const records = done - began.done;
+      return { perSecond: (records * 1000) / (at - began.at), cpuMicroseconds: (cpu - began.cpu) / records };
     }
     await delay(20);
   }
@@ -123,24 +140,29 @@ async function drainRate(client: Kafka, { group, input }: Topics, count: number)
 
 async function benchThroughput(client: Kafka): Promise<void> {
   console.log(`\nA backlog of ${BACKLOG} records, at most ${MAX_BATCH_RECORDS} in a transaction, one process`);
-  const rates = contestants.map(() => [] as number[]);
+  const drained = contestants.map((): Drained[] => []);
   for (let round = 0; round < ROUNDS; round++) {
     for (const [i, contestant] of contestants.entries()) {
       const topics = await topicsOf(`backlog-${i}-${round}`);
       await feedBacklog(topics, BACKLOG);
-      await using _ = await contestant.start(topics);
-      rates[i]?.push(await drainRate(client, topics, BACKLOG));
+      await using server = await contestant.start(topics);
+      drained[i]?.push(await drain(client, topics, BACKLOG, server.pid));
     }
   }
+  const ours = drained[contestants.indexOf(scorer)] ?? [];
   for (const [i, { name }] of contestants.entries()) {
+    const rounds = drained[i] ?? [];
+    const [perSecond, cpu] = [median(rounds.map((each) => each.perSecond)), median(rounds.map(cpuOf))];
+    const share = median(ours.map((each, round) => each.perSecond / (rounds[round]?.perSecond ?? Number.NaN)));
     console.log(
-      `${name.padEnd(10)} ${median(rates[i] ?? [])
-        .toFixed(0)
-        .padStart(8)} records/s`,
+      `${name.padEnd(31)} ${perSecond.toFixed(0).padStart(7)} records/s ${cpu.toFixed(1).padStart(6)} µs CPU a record` +
+        (contestants[i] === scorer ? '' : `   assay has ${share.toFixed(2)} of its records/s`),
     );
   }
-  const ratio = median((rates[1] ?? []).map((rate, i) => rate / (rates[0]?.[i] ?? Number.NaN)));
-  console.log(`ratio      ${ratio.toFixed(2).padStart(8)}`);
+}
+
+function cpuOf(drained: Drained): number {
+  return drained.cpuMicroseconds;
 }
 
 async function benchLatency(client: Kafka): Promise<void> {
@@ -148,11 +170,14 @@ async function benchLatency(client: Kafka): Promise<void> {
   for (const [i, contestant] of contestants.entries()) {
     const topics = await topicsOf(`latency-${i}`);
     await feedBacklog(topics, 2000);
-    await using _ = await contestant.start(topics);
-    await drainRate(client, topics, 2000);
-    const latencies = (await endToEnd(client, topics, 15)).toSorted((a, b) => a - b);
-    const at = (share: number) => latencies[Math.floor(share * (latencies.length - 1))]?.toFixed(1).padStart(7);
-    console.log(`${contestant.name.padEnd(10)} p50 ${at(0.5)} ms   p99 ${at(0.99)} ms   (${latencies.length} records)`);
+    await using server = await contestant.start(topics);
+    await drain(client, topics, 2000, server.pid);
+    const before = cpuMicroseconds(server.pid);
+    const latencies = await endToEnd(client, topics, LATENCY_SECONDS);
+    const cpu = (cpuMicroseconds(server.pid) - before) / (LATENCY_SECONDS * RATE_PER_SECOND);
+    console.log(
+      `${contestant.name.padEnd(31)} ${quantiles(latencies)}   ${cpu.toFixed(0)} µs CPU a record   (${latencies.length} records)`,
+    );
   }
 }
 
@@ -196,41 +221,78 @@ async function endToEnd(client: Kafka, topics: Topics, seconds: number): Promise
   return latencies;
 }
 
+function quantiles(values: readonly number[]): string {
+  const at = (share: number) => `${quantile(values, share).toFixed(1).padStart(6)} ms`;
+  return `p50 ${at(0.5)}   p99 ${at(0.99)}   p99.9 ${at(0.999)}`;
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN;
+}
+
+/**
+ * Two processes of the same service, whose pipelines have a backlog and none. Only one of them runs at a time (the other is
+ * frozen, for less than its session), so that both meet the same machine.
+ */
 async function benchRest(client: Kafka): Promise<void> {
+  const [idleTopics, busyTopics] = [await topicsOf('rest-idle'), await topicsOf('rest-busy')];
+  await feedBacklog(idleTopics, 5000);
+  await using idle = await scorer.start(idleTopics);
+  await drain(client, idleTopics, 5000, idle.pid);
+  await restWindow(idle, 2000); // compiles
+  await feedBacklog(busyTopics, REST_BACKLOG);
+  process.kill(idle.pid, 'SIGSTOP');
+  await using busy = await scorer.start(busyTopics);
+  await restWindow(busy, Math.min(2000, REST_WINDOW_MS));
+  const [alone, beside]: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    process.kill(busy.pid, 'SIGSTOP');
+    process.kill(idle.pid, 'SIGCONT');
+    alone.push(...(await restWindow(idle, REST_WINDOW_MS)));
+    process.kill(idle.pid, 'SIGSTOP');
+    process.kill(busy.pid, 'SIGCONT');
+    beside.push(...(await restWindow(busy, REST_WINDOW_MS)));
+  }
+  process.kill(idle.pid, 'SIGCONT');
+  const left = await lagOf(busy);
   console.log(
-    `\nREST at 200 requests/s over 8 connections, alone and with a backlog of ${REST_BACKLOG} records behind it`,
+    `\nREST at ${REST_PER_SECOND} requests/s, without and with a backlog of ${REST_BACKLOG} records, in turns`,
   );
-  const before = await restBeside(client, 5000, 5000);
-  const during = await restBeside(client, REST_BACKLOG, 5000);
-  if (during.left === 0) console.log('the backlog ended before the measurement did: BENCH_REST_RECORDS is too small');
-  console.log(`alone      p50 ${before.p50} ms   p99 ${before.p99} ms   p99.9 ${before.p99_9} ms`);
-  console.log(
-    `backlog    p50 ${during.p50} ms   p99 ${during.p99} ms   p99.9 ${during.p99_9} ms   (${during.left} records left)`,
-  );
+  console.log(`without ${quantiles(alone)}   (${alone.length} requests)`);
+  console.log(`with    ${quantiles(beside)}   (${beside.length} requests; ${left} records were left)`);
+  console.log(`ratio of p99 ${(quantile(beside, 0.99) / quantile(alone, 0.99)).toFixed(2)}`);
+  if (left === 0) throw new Error('the backlog ended before the measurement did: it measured nothing');
 }
 
-/** REST once `scored` of a backlog of `count` records are done. */
-async function restBeside(client: Kafka, count: number, scored: number) {
-  const topics = await topicsOf(`rest-${count}`);
-  await feedBacklog(topics, count);
-  await using server = await contestants[1].start(topics);
-  await drainRate(client, topics, scored);
-  const { p50, p99, p99_9 } = await rest(server.url, 8);
-  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+async function lagOf({ url }: Server): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`)).text();
   const lags = metrics.matchAll(/assay_stream_lag_records\{[^}]*\} (\d+)/g);
-  return { p50, p99, p99_9, left: [...lags].reduce((sum, [, value]) => sum + Number(value), 0) };
+  return lags.reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-async function rest(url: string, seconds: number) {
-  const result = await autocannon({
-    url: `${url}/v1/endpoints/flight-delay/score`,
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ records: [FLIGHT] }),
-    connections: 8,
-    overallRate: 200,
-    duration: seconds,
+/** Milliseconds of each request that was answered. */
+async function restWindow({ url }: Server, forMs: number): Promise<number[]> {
+  const latencies: number[] = [];
+  await fetch(`${url}/livez`); // thawed by now
+  await new Promise<void>((resolve, reject) => {
+    const load = autocannon(
+      {
+        url: `${url}/v1/endpoints/flight-delay/score`,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ records: [FLIGHT] }),
+        connections: 8,
+        overallRate: REST_PER_SECOND,
+        amount: (REST_PER_SECOND * forMs) / 1000, // a duration is in whole seconds
+      },
+      (error, result) => {
+        if (error !== null) reject(error);
+        else if (result.non2xx + result.errors > 0) reject(new Error(`${result.non2xx} answers were not 2xx`));
+        else resolve();
+      },
+    );
+    load.on('response', (_client, _status, _bytes, tookMs) => latencies.push(tookMs));
   });
-  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} answers were not 2xx`);
-  return result.latency;
+  return latencies;
 }

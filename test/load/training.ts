@@ -55,7 +55,8 @@ async function trainHere(url: string, spec: TrainingSpec): Promise<Outcome> {
 
 /** The same rows as CSV (making it is not timed); undefined where Python lacks the packages. */
 async function trainInPython(spec: TrainingSpec): Promise<Outcome | undefined> {
-  if (spec.split.by !== 'time' || spec.trainer.name !== 'lightgbm') throw new Error('the example changed its kind');
+  if (spec.split.by !== 'time' || spec.trainer.name !== 'lightgbm' || !('path' in spec.source))
+    throw new Error('the example changed its kind');
   const python = await run('python3', ['-c', 'import lightgbm, pandas']).catch(() => undefined);
   if (python === undefined) return undefined;
   await using folder = await temporaryFolder();

@@ -15,7 +15,9 @@ const COMMAND = join(ROOT, 'cli/bin/assay.mjs');
 export interface RunFile {
   readonly pid: number;
   readonly version: string;
-  readonly services: Readonly<Record<'registry' | 'inference' | 'training' | 'monitoring', { readonly http: string }>>;
+  readonly services: Readonly<
+    Record<'registry' | 'inference' | 'training' | 'batch' | 'monitoring', { readonly http: string }>
+  >;
 }
 
 export interface StartedAssay extends AsyncDisposable {
@@ -56,6 +58,7 @@ export async function startAssay(options: StartOptions = {}): Promise<StartedAss
       ASSAY_REGISTRY_PORT: '0',
       ASSAY_INFERENCE_PORT: '0',
       ASSAY_TRAINING_PORT: '0',
+      ASSAY_BATCH_PORT: '0',
       ASSAY_MONITORING_PORT: '0',
       // Fetched once for all tests, not once a data folder.
       ASSAY_TRAINING_LIBRARY_CACHE_DIR: join(ROOT, '.cache/libraries'),

@@ -38,18 +38,15 @@ readinessProbe:
 {{- end }}
 
 {{/*
-Of [name of the section, its values]: a pod is killed only after it has drained. The process itself takes at most 28 s
-for a stop; the kubelet gets 5 more to notice.
+Of [name of the section, its values, services that stop after each other]: a pod is killed only after it has drained; what
+comes after the requests (jobs, event bus, database) gets 5 seconds.
 */}}
 {{- define "assay.checkGrace" -}}
 {{- $name := index . 0 -}}{{- $times := index . 1 -}}{{- $drains := index . 2 -}}
 {{- $stop := add $times.drainDelaySeconds $times.closeTimeoutSeconds -}}
 {{- $stopAll := mul $drains $stop -}}
-{{- if gt (int $stopAll) 28 -}}
-{{- fail (printf "\n%s: drainDelaySeconds + closeTimeoutSeconds (%v + %v s%s) is over the 28 s that a stop may take" $name $times.drainDelaySeconds $times.closeTimeoutSeconds (ternary "" (printf ", for %v services after each other" $drains) (eq (int $drains) 1))) -}}
-{{- end -}}
 {{- if lt (int $times.terminationGracePeriodSeconds) (int (add $stopAll 5)) -}}
-{{- fail (printf "\n%s: terminationGracePeriodSeconds is %v, so the pod would be killed while it drains; set it to at least drainDelaySeconds + closeTimeoutSeconds + 5 = %v" $name $times.terminationGracePeriodSeconds (add $stopAll 5)) -}}
+{{- fail (printf "\n%s: terminationGracePeriodSeconds is %v, so the pod would be killed while it drains; set it to at least drainDelaySeconds + closeTimeoutSeconds%s + 5 = %v" $name $times.terminationGracePeriodSeconds (ternary "" (printf ", for %v services after each other," $drains) (eq (int $drains) 1)) (add $stopAll 5)) -}}
 {{- end -}}
 {{- end }}
 

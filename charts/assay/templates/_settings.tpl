@@ -33,9 +33,12 @@ one of docs/reference/config.md.
   valueFrom: {secretKeyRef: {name: {{ $v.database.existingSecret }}, key: {{ $section }}}}
 {{- end }}
 
+{{/* Of [values, section]: the one object store, a prefix a service. */}}
 {{- define "assay.blobSettings" -}}
 {{- $v := index . 0 -}}{{- $section := index . 1 -}}
-- {name: ASSAY_{{ upper $section }}_BLOBS_URL, value: {{ $v.blobs.url | quote }}}
+{{- $parts := splitList "?" $v.blobs.url -}}
+{{- $url := join "?" (prepend (rest $parts) (printf "%s/%s" (first $parts | trimSuffix "/") $section)) -}}
+- {name: ASSAY_{{ upper $section }}_BLOBS_URL, value: {{ $url | quote }}}
 {{- end }}
 
 {{- define "assay.kafkaSettings" -}}
@@ -82,5 +85,9 @@ queueName: {{ . }}
 resources: {{- toYaml $v.jobs.resources | nindent 2 }}
 nodeSelector: {{- toYaml $v.jobs.nodeSelector | nindent 2 }}
 tolerations: {{- toYaml $v.jobs.tolerations | nindent 2 }}
-gpu: {{- include "assay.gpuPlacement" $v.gpu | nindent 2 }}
+gpu:
+  {{- if eq (index . 2) "training" }}
+  image: {{ include "assay.image" (list $root "training-gpu") }}
+  {{- end }}
+  {{- include "assay.gpuPlacement" $v.gpu | nindent 2 }}
 {{- end }}

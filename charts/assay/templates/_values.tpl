@@ -28,14 +28,14 @@ values.yaml, so that the schema sees what was set, and refuses what the mode wou
 registry: {image: registry, section: registry, port: 8101, replicas: {{ $v.registry.replicas }}, strategy: RollingUpdate, database: true, kafka: true, blobs: true, clients: true, calls: []}
 inference: {image: inference, section: inference, port: 8102, replicas: {{ $v.inference.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, clients: true, calls: [registry]}
 {{- if $v.inferenceGpu.enabled }}
-inferenceGpu: {image: inference, section: inference, port: 8102, replicas: {{ $v.inferenceGpu.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, gpu: true, clients: true, calls: [registry]}
+inferenceGpu: {image: inference-gpu, section: inference, port: 8102, replicas: {{ $v.inferenceGpu.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, gpu: true, clients: true, calls: [registry]}
 {{- end }}
 {{- if $v.streaming.enabled }}
 streaming: {image: inference, section: inference, port: 8102, replicas: {{ $v.streaming.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, pipelines: true, clients: false, calls: [registry]}
 {{- end }}
-training: {image: training, section: training, port: 8103, replicas: 1, strategy: Recreate, database: true, kafka: true, blobs: true, jobs: true, clients: true, calls: [registry]}
+training: {image: training, section: training, port: 8103, replicas: 1, strategy: Recreate, database: true, kafka: true, jobs: true, clients: true, calls: [registry]}
 {{- if $v.batch.enabled }}
-batch: {image: batch, section: batch, port: 8104, replicas: 1, strategy: Recreate, database: true, kafka: true, blobs: true, jobs: true, clients: true, calls: [registry]}
+batch: {image: batch, section: batch, port: 8104, replicas: 1, strategy: Recreate, database: true, kafka: true, jobs: true, clients: true, calls: [registry]}
 {{- end }}
 {{- if $v.monitoring.enabled }}
 monitoring: {image: monitoring, section: monitoring, port: 8105, replicas: 1, strategy: Recreate, database: true, kafka: true, blobs: true, clients: true, calls: [registry]}

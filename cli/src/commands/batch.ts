@@ -1,11 +1,11 @@
-/** `assay batch`: the rows of files are scored by a job, into a folder. */
-import { readFile } from 'node:fs/promises';
+/** `assay batch`: the rows of files or of a dataset are scored by a job, into a folder or a dataset. */
 import { dirname, resolve } from 'node:path';
 import { createBatchClient, createJobPrinter } from '@assay/client';
-import { AssayError, type BatchJob, type BatchResult, BatchSpec, type Job, parse } from '@assay/contracts';
+import { AssayError, type BatchJob, type BatchResult, BatchSpec, type DatasetReference, parse } from '@assay/contracts';
 import { EXIT_CODES, parseYaml } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { facts, json } from '../output.ts';
+import { readSpecFile } from '../spec-file.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
 
 export interface BatchOptions extends TargetOptions {
@@ -29,12 +29,10 @@ export async function batch(io: Io, what: string, options: BatchOptions): Promis
     io.out(options.json ? json(job) : `${job.id}\n`);
     return EXIT_CODES.ok.code;
   }
-  io.err(`scoring ${spec.input.path} with ${spec.model}, job ${job.id}\n`);
+  io.err(`scoring ${inputName(spec)} with ${spec.model}, job ${job.id}\n`);
   const printer = createJobPrinter(io.err, io.terminal);
   try {
-    for await (job of client.followJob(job.id, { signal: io.signal })) {
-      printer.show(job as unknown as Job); // it reads state and progress, which jobs of both kinds have
-    }
+    for await (job of client.followJob(job.id, { signal: io.signal })) printer.show(job);
   } catch (error) {
     printer.end();
     if (io.signal.aborted) io.err(`The job goes on: ${client.url}/v1/jobs/${job.id}\n`);
@@ -45,6 +43,10 @@ export async function batch(io: Io, what: string, options: BatchOptions): Promis
   else if (job.result !== null) io.out(resultText(job.result));
   if (job.state !== 'succeeded') io.err(`assay: ${outcomeText(job)}\n`);
   return exitCodeOf(job);
+}
+
+function inputName({ input }: BatchSpec): string {
+  return 'path' in input ? input.path : `the dataset ${input.dataset}`;
 }
 
 interface Request {
@@ -67,17 +69,14 @@ async function readSpec(io: Io, path: string, options: BatchOptions): Promise<Re
     throw new AssayError('INVALID_ARGUMENT', `--${given[0]} goes with the name of a model; ${path} says it all itself`);
   }
   const file = resolve(io.cwd, path);
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AssayError('INVALID_ARGUMENT', `the spec ${path} cannot be read: ${why}`, { cause });
-  });
+  const text = await readSpecFile(file, path);
   return { spec: parseYaml(BatchSpec, text, path), baseDir: dirname(file) };
 }
 
 function fromOptions(io: Io, model: string, options: BatchOptions): Request {
   const { input, output, modelVersion: version, format, select, column, shardRows, maxErrors } = options;
   if (input === undefined || output === undefined) {
-    const missing = input === undefined ? '--input FILE' : '--output FOLDER';
+    const missing = input === undefined ? '--input FILE (or dataset:NAME)' : '--output FOLDER (or dataset:NAME)';
     throw new AssayError(
       'INVALID_ARGUMENT',
       `assay batch ${model} needs ${missing}; or give a spec: assay batch SPEC.yaml`,
@@ -87,9 +86,12 @@ function fromOptions(io: Io, model: string, options: BatchOptions): Request {
   const spec = {
     model,
     ...(number === undefined ? {} : { version: number }),
-    input: { path: input, ...(select.length === 0 ? {} : { select: Object.fromEntries(select.map(readSelect)) }) },
+    input: {
+      ...readPlace('--input', input),
+      ...(select.length === 0 ? {} : { select: Object.fromEntries(select.map(readSelect)) }),
+    },
     output: {
-      path: output,
+      ...readPlace('--output', output),
       ...(format === undefined ? {} : { format }),
       ...(column.length === 0 ? {} : { columns: [...column] }),
     },
@@ -97,6 +99,17 @@ function fromOptions(io: Io, model: string, options: BatchOptions): Request {
     ...(maxErrors === undefined ? {} : { maxErrors }),
   };
   return { spec: parse(BatchSpec, spec, 'spec'), baseDir: io.cwd };
+}
+
+/** `dataset:NAME` or `dataset:NAME@VERSION`; anything else is a path. */
+function readPlace(option: string, text: string): object {
+  const named = /^dataset:([^@]*)(?:@(.*))?$/.exec(text);
+  if (named === null) return { path: text };
+  const [, dataset, version] = named;
+  if (version === undefined) return { dataset };
+  if (option === '--input' && /^[1-9]\d{0,8}$/.test(version)) return { dataset, version: Number(version) };
+  const expected = option === '--input' ? 'dataset:NAME@NUMBER' : 'dataset:NAME: its next version is made';
+  throw new AssayError('INVALID_ARGUMENT', `${option} ${text}: expected ${expected}`);
 }
 
 /** `FEATURE=SQL` */
@@ -112,10 +125,25 @@ function resultText(result: BatchResult): string {
     ['version', String(result.version)],
     ['rows', String(result.rowsIn)],
     ['scored', String(result.rowsOut)],
-    ['failed', result.rowsFailed === 0 ? '0' : `${result.rowsFailed} (errors-*.ndjson says why)`],
-    ['folder', result.outputDir],
+    ['failed', result.rowsFailed === 0 ? '0' : `${result.rowsFailed} (${errorsPlace(result)} says why)`],
+    result.dataset === undefined ? ['folder', result.outputDir ?? ''] : ['dataset', reference(result.dataset)],
     ['digest', result.digest],
+    ...loggedFacts(result),
   ]);
+}
+
+function reference({ datasetName, version }: DatasetReference): string {
+  return `${datasetName} version ${version}`;
+}
+
+function errorsPlace({ errorsDataset }: BatchResult): string {
+  return errorsDataset === undefined ? 'errors-*.ndjson' : `dataset ${reference(errorsDataset)}`;
+}
+
+function loggedFacts({ predictionsLogged, predictionsDropped = 0 }: BatchResult): [string, string][] {
+  if (predictionsLogged === undefined) return [];
+  const dropped = predictionsDropped === 0 ? '' : ` (${predictionsDropped} could not be)`;
+  return [['logged', `${predictionsLogged}${dropped}`]];
 }
 
 /** How a job ended, in a sentence. */

@@ -1,11 +1,11 @@
 /** `assay train`: a spec becomes a job, the job a version. */
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { createJobPrinter, createTrainingClient } from '@assay/client';
-import { AssayError, type Job, TrainingSpec } from '@assay/contracts';
+import { type Job, TrainingSpec } from '@assay/contracts';
 import { EXIT_CODES, parseYaml } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { byImportance, facts, json, metric } from '../output.ts';
+import { readSpecFile } from '../spec-file.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
 
 export interface TrainOptions extends TargetOptions {
@@ -14,10 +14,7 @@ export interface TrainOptions extends TargetOptions {
 
 export async function train(io: Io, path: string, options: TrainOptions): Promise<number> {
   const file = resolve(io.cwd, path);
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AssayError('INVALID_ARGUMENT', `the spec ${path} cannot be read: ${why}`, { cause });
-  });
+  const text = await readSpecFile(file, path);
   const spec = parseYaml(TrainingSpec, text, path);
   await using training = createTrainingClient(await peerOf('training', io, options));
   let job = await training.createJob({ spec, baseDir: dirname(file) }, { signal: io.signal });

@@ -9,6 +9,7 @@ export interface UpOptions {
   readonly registryPort?: number;
   readonly inferencePort?: number;
   readonly trainingPort?: number;
+  readonly batchPort?: number;
   readonly monitoringPort?: number;
   readonly keys?: boolean;
   /** False with `--no-example`. */

@@ -358,6 +358,7 @@ describe('a job', () => {
       trainer: { name: 'lightgbm' },
     },
     baseDir: '/',
+    dataset: null,
     attempts: 1,
     progress: null,
     result: null,

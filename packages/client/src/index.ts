@@ -1,4 +1,4 @@
-export { createJobPrinter, type JobPrinter } from './job-printer.ts';
+export { createJobPrinter, type JobPrinter, type ShownJob } from './job-printer.ts';
 export {
   type BatchClient,
   createBatchClient,
@@ -10,6 +10,8 @@ export { decodeJson, encodeJson } from './json.ts';
 export { createMonitoringClient, type MonitoringClient, type PredictionsQuery } from './monitoring-client.ts';
 export type { LocalFile } from './package-transfer.ts';
 export { createRegistryClient, type RegistryClient, type UploadOptions } from './registry-client.ts';
+export type { DatasetFilesOf, LocalDatasetFile } from './registry-dataset-transfer.ts';
+export type { RegisterDataset } from './registry-datasets.ts';
 export type { RetryPolicy } from './retry.ts';
 export { RunFile, readRunFile, runFilePath } from './run-file.ts';
 export { createScoringClient, type ScoreOptions, type ScoringClient, type ServedEndpoint } from './scoring-client.ts';

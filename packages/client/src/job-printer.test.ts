@@ -1,21 +1,12 @@
-import type { Job, JobProgress } from '@assay/contracts';
+import type { JobProgress } from '@assay/contracts';
 import { describe, expect, test } from 'vitest';
-import { createJobPrinter } from './job-printer.ts';
+import { createJobPrinter, type ShownJob } from './job-printer.ts';
 
-function job(state: Job['state'], progress: JobProgress | null = null): Job {
-  const spec: Job['spec'] = {
-    model: 'm',
-    source: { path: 'a.csv' },
-    target: { name: 't', expression: 'x' },
-    features: [{ name: 'x', dtype: 'float64' }],
-    split: { by: 'random', validation: 0.1, test: 0.1 },
-    trainer: { name: 'lightgbm' },
-  };
-  const rest = { baseDir: '/', attempts: 1, result: null, failure: null, createdAt: 0, startedAt: null, endedAt: null };
-  return { id: 'job_1', kind: 'training', state, revision: 1, spec, progress, ...rest };
+function job(state: ShownJob['state'], progress: JobProgress | null = null): ShownJob {
+  return { state, progress };
 }
 
-function printed(jobs: readonly Job[], terminal?: { columns: number }): string {
+function printed(jobs: readonly ShownJob[], terminal?: { columns: number }): string {
   let text = '';
   const printer = createJobPrinter((piece) => {
     text += piece;
@@ -59,6 +50,24 @@ describe('the progress of a job', () => {
     expect(shown[1]).toContain('auc 0.693');
     expect(shown[1]?.length).toBe(69);
     expect(shown[1]).not.toContain('\x1b');
+  });
+
+  test('tells what a job waits for while it starts, each reason once, and nothing of an attempt before', () => {
+    const waiting = (message: string) => job('starting', { stage: 'waiting', percent: 0, message });
+    const text = printed([
+      job('starting', { stage: 'train', percent: 60 }),
+      waiting('no node can take it'),
+      waiting('no node can take it'),
+      waiting('its image is pulled'),
+      job('running', { stage: 'read', percent: 2 }),
+    ]);
+    expect(text.split('\n').map((line) => line.trim().replaceAll(/ +/g, ' '))).toEqual([
+      'starting 60 %',
+      'waiting 0 % no node can take it',
+      'waiting 0 % its image is pulled',
+      'read 2 %',
+      '',
+    ]);
   });
 
   test('shows at most three metrics', () => {

@@ -1,9 +1,12 @@
 /** The progress of a job for a person: one line that moves on a terminal, a line now and then elsewhere. */
-import type { Job } from '@assay/contracts';
+import { type Job, type JobProgress, WAITING_STAGE } from '@assay/contracts';
+
+/** What is shown of a job, of whatever kind. */
+export type ShownJob = Pick<Job, 'state' | 'progress'>;
 
 export interface JobPrinter {
   /** Shows the job as it is now. */
-  show(job: Job): void;
+  show(job: ShownJob): void;
   /** Leaves the cursor on a line of its own; call it before anything else is printed. */
   end(): void;
 }
@@ -22,6 +25,7 @@ const MAX_METRICS = 3;
 export function createJobPrinter(write: (text: string) => void, terminal?: { readonly columns: number }): JobPrinter {
   let stage: string | undefined;
   let printedPercent = 0;
+  let printedReason: string | undefined;
   let isLineOpen = false;
 
   const end = (): void => {
@@ -29,7 +33,7 @@ export function createJobPrinter(write: (text: string) => void, terminal?: { rea
     isLineOpen = false;
   };
 
-  function showOnTerminal(job: Job): void {
+  function showOnTerminal(job: ShownJob): void {
     const next = stageOf(job);
     if (next === undefined) return;
     if (stage !== undefined && stage !== next) end();
@@ -42,12 +46,14 @@ export function createJobPrinter(write: (text: string) => void, terminal?: { rea
     isLineOpen = true;
   }
 
-  function showPlain(job: Job): void {
+  function showPlain(job: ShownJob): void {
     const next = stageOf(job);
     if (next === undefined) return;
     const percent = job.progress?.percent ?? 0;
-    const isNewStage = stage !== next;
+    const reason = job.state === 'starting' ? job.progress?.message : undefined;
+    const isNewStage = stage !== next || printedReason !== reason;
     if (!isNewStage && percent < printedPercent + PLAIN_STEP_PERCENT) return;
+    printedReason = reason;
     stage = next;
     printedPercent = isNewStage ? percent : percent - (percent % PLAIN_STEP_PERCENT);
     write(`  ${stage.padEnd(10)} ${percentText(percent)}${details(job)}\n`);
@@ -57,18 +63,23 @@ export function createJobPrinter(write: (text: string) => void, terminal?: { rea
 }
 
 /** What to show of the job now; undefined where there is nothing new: it has said that it is done. */
-function stageOf({ state, progress }: Job): string | undefined {
+function stageOf({ state, progress }: ShownJob): string | undefined {
   if (state === 'succeeded') return undefined;
-  if (state === 'running' && progress !== null) return progress.stage;
+  if (progress !== null && isTold(state, progress)) return progress.stage;
   return state === 'running' ? 'starting' : state;
+}
+
+/** Whether progress is of now: while a job starts, only what it waits for is; the rest was of an attempt before. */
+function isTold(state: Job['state'], progress: JobProgress): boolean {
+  return state === 'running' || (state === 'starting' && progress.stage === WAITING_STAGE);
 }
 
 function percentText(percent: number): string {
   return `${Math.floor(percent)} %`.padStart(5);
 }
 
-function details({ progress, state }: Job): string {
-  if (progress === null || state !== 'running') return '';
+function details({ progress, state }: ShownJob): string {
+  if (progress === null || !isTold(state, progress)) return '';
   const metrics = Object.entries(progress.metrics ?? {})
     .slice(0, MAX_METRICS)
     .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);

@@ -9,11 +9,12 @@ import {
   type JobFailure,
   type JobProgress,
   type JobState,
+  type LogBatchPredictions,
   Page,
   type PageQuery,
   type TrainingResult,
 } from '@assay/contracts';
-import type { Static, TSchema } from 'typebox';
+import Type, { type Static, type TSchema } from 'typebox';
 import { type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
 
 const LONG_POLL_GRACE_MS = 10_000;
@@ -25,13 +26,31 @@ export type BatchClient = ReturnType<typeof createBatchClient>;
 
 /** A client of the training service at `url`; a running job gives its own token as `bearerToken`. */
 export function createTrainingClient(options: ClientOptions) {
-  return createJobsClient<typeof Job, CreateJob, TrainingResult>('training service', Job, options);
+  const {
+    ofJob: _,
+    transport: __,
+    ...client
+  } = jobsClient<typeof Job, CreateJob, TrainingResult>('training service', Job, options);
+  return client;
 }
 
 /** A client of the batch service at `url`; a running job gives its own token as `bearerToken`. */
 export function createBatchClient(options: ClientOptions) {
-  return createJobsClient<typeof BatchJob, CreateBatchJob, BatchResult>('batch service', BatchJob, options);
+  const { ofJob, transport, ...client } = jobsClient<typeof BatchJob, CreateBatchJob, BatchResult>(
+    'batch service',
+    BatchJob,
+    options,
+  );
+  return {
+    ...client,
+    /** For a running job: puts predictions into the prediction log. */
+    logPredictions(id: string, body: LogBatchPredictions, o?: CallOptions): Promise<void> {
+      return transport.done({ method: 'POST', path: `${ofJob(id)}/predictions`, json: body, idempotent: true }, o);
+    },
+  };
 }
+
+const Checkpoints = Type.Object({ items: Type.Array(Type.Unknown()) });
 
 /** What jobs of every kind have. */
 interface AnyJob {
@@ -39,7 +58,7 @@ interface AnyJob {
   readonly revision: number;
 }
 
-function createJobsClient<S extends TSchema & { static?: AnyJob }, Create extends { idempotencyKey?: string }, Result>(
+function jobsClient<S extends TSchema & { static?: AnyJob }, Create extends { idempotencyKey?: string }, Result>(
   service: string,
   schema: S,
   options: ClientOptions,
@@ -52,6 +71,8 @@ function createJobsClient<S extends TSchema & { static?: AnyJob }, Create extend
   const ofJob = (id: string): string => `/v1/jobs/${segment(id)}`;
 
   return {
+    transport,
+    ofJob,
     url: transport.url,
 
     listJobs(query: PageQuery = {}, o?: CallOptions): Promise<Page<OneJob>> {
@@ -107,6 +128,17 @@ function createJobsClient<S extends TSchema & { static?: AnyJob }, Create extend
     },
     putFailure(id: string, body: JobFailure, o?: CallOptions): Promise<void> {
       return transport.done({ method: 'PUT', path: `${ofJob(id)}/failure`, json: body, idempotent: true }, o);
+    },
+
+    /** Of kinds whose jobs write down how far they are: entry `number`, the next one. */
+    putCheckpoint(id: string, number: number, entry: object, o?: CallOptions): Promise<void> {
+      const path = `${ofJob(id)}/checkpoints/${number}`;
+      return transport.done({ method: 'PUT', path, json: entry, idempotent: true }, o);
+    },
+    /** What was written down, in its order. */
+    async listCheckpoints(id: string, o?: CallOptions): Promise<readonly unknown[]> {
+      const call = { method: 'GET', path: `${ofJob(id)}/checkpoints`, idempotent: true } as const;
+      return (await transport.json(Checkpoints, call, o)).items;
     },
 
     close: (): Promise<void> => transport.close(),

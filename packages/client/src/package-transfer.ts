@@ -29,15 +29,23 @@ export async function uploadFiles(
     described.push({ path, sha256, sizeBytes });
     sources.set(sha256, { file, sizeBytes });
   }
-  for (const [sha256, { file, sizeBytes }] of sources) {
-    const path = `/v1/blobs/${sha256}`;
-    const look = { method: 'HEAD', path, idempotent: true, alsoAccept: [404] } as const;
-    const isThere = await transport.send(look, options, async ({ status }) => status !== 404);
-    if (isThere) continue;
-    const bytes = { open: () => bytesOf(file), sizeBytes };
-    await transport.done({ method: 'PUT', path, bytes, idempotent: true, timeoutMs }, options);
-  }
+  for (const [sha256, source] of sources) await putBlob(transport, { sha256, ...source }, options, timeoutMs);
   return described.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Puts a file under its digest, where the registry does not have that content yet. */
+export async function putBlob(
+  transport: Transport,
+  { sha256, file, sizeBytes }: { readonly sha256: string; readonly file: string; readonly sizeBytes: number },
+  options: CallOptions,
+  timeoutMs: number,
+): Promise<void> {
+  const path = `/v1/blobs/${sha256}`;
+  const look = { method: 'HEAD', path, idempotent: true, alsoAccept: [404] } as const;
+  const isThere = await transport.send(look, options, async ({ status }) => status !== 404);
+  if (isThere) return;
+  const bytes = { open: () => bytesOf(file), sizeBytes };
+  await transport.done({ method: 'PUT', path, bytes, idempotent: true, timeoutMs }, options);
 }
 
 /** Every regular file under `dir`, `/`-separated, hidden ones left out; a link is refused, since it leads elsewhere. */
@@ -72,7 +80,7 @@ async function list(folder: string) {
   }
 }
 
-async function digestFile(
+export async function digestFile(
   file: string,
   signal: AbortSignal | undefined,
 ): Promise<{ sha256: string; sizeBytes: number }> {
@@ -166,7 +174,7 @@ async function writeChecked(
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+export async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,

@@ -23,6 +23,7 @@ import {
   Version,
 } from '@assay/contracts';
 import { downloadFiles, filesOf, type LocalFile, uploadFiles } from './package-transfer.ts';
+import { datasetMethods } from './registry-datasets.ts';
 import { type Call, type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
 
 /** Transfers have as long as a large model over a slow line needs; a stalled peer is noticed long before. */
@@ -205,6 +206,8 @@ export function createRegistryClient(options: ClientOptions) {
       const timeoutMs = (query.waitMs ?? 0) + LONG_POLL_GRACE_MS;
       return transport.jsonIfAny(KeySnapshot, { ...get('/v1/keys/snapshot', query), timeoutMs }, o);
     },
+
+    ...datasetMethods(transport, TRANSFER_TIMEOUT_MS),
 
     audit(query: { after?: number | string; limit?: number } = {}, o?: CallOptions): Promise<Page<AuditEntry>> {
       return transport.json(AuditPage, get('/v1/audit', query), o);

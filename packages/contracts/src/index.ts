@@ -1,7 +1,9 @@
 export * from './access.ts';
 export * from './batch.ts';
+export * from './datasets.ts';
 export * from './errors.ts';
 export * from './events.ts';
+export * from './jobs.ts';
 export * from './nearest.ts';
 export { toPlace } from './places.ts';
 export * from './predictions.ts';

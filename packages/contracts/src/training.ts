@@ -1,5 +1,6 @@
 /** Training: the spec that a data scientist writes, and the job that runs it. */
 import Type from 'typebox';
+import { DatasetReference, JobResources } from './jobs.ts';
 import { EpochMs, Id, Name, Revision } from './registry.ts';
 import { AllowedValues, Dtype, ValueRange } from './signature.ts';
 
@@ -51,16 +52,33 @@ const Split = Type.Union(
   { $id: 'Split' },
 );
 
+const rounds = Type.Integer({ minimum: 1, maximum: 100_000, default: 200 });
+const earlyStoppingRounds = Type.Integer({
+  minimum: 1,
+  description: 'Stop when the validation metric has not improved for so many rounds.',
+});
+const Params = (description: string) =>
+  Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()]), { description });
+
 const LightGbmTrainer = Type.Object(
   {
     name: Type.Literal('lightgbm'),
-    rounds: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000, default: 200 })),
-    earlyStoppingRounds: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'Stop when the validation metric has not improved for so many rounds.' }),
-    ),
-    params: Type.Optional(
-      Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
-        description: "LightGBM's own parameters (num_leaves, learning_rate, …).",
+    rounds: Type.Optional(rounds),
+    earlyStoppingRounds: Type.Optional(earlyStoppingRounds),
+    params: Type.Optional(Params("LightGBM's own parameters (num_leaves, learning_rate, …).")),
+  },
+  strict,
+);
+const XgBoostTrainer = Type.Object(
+  {
+    name: Type.Literal('xgboost'),
+    rounds: Type.Optional(rounds),
+    earlyStoppingRounds: Type.Optional(earlyStoppingRounds),
+    params: Type.Optional(Params("XGBoost's own parameters (max_depth, eta, subsample, …).")),
+    device: Type.Optional(
+      Type.Enum(['cpu', 'cuda'], {
+        description:
+          'Default: `cuda` where resources.gpus asks for a GPU, else `cpu`. With `cuda` and no GPU the job fails; it never trains on the CPU instead.',
       }),
     ),
   },
@@ -75,30 +93,53 @@ const LinearTrainer = Type.Object(
   strict,
 );
 
-export const METRICS = ['auc', 'log_loss', 'accuracy', 'brier', 'average_precision'] as const;
-
-export const TrainingSpec = Type.Object(
-  {
-    model: Name,
-    description: Type.Optional(Type.String({ maxLength: 10_000 })),
-    source: Type.Object(
+const sourceColumns = {
+  types: Type.Optional(
+    Type.Record(Type.String(), Type.String(), {
+      description: 'CSV: the SQL type of a column, where the first rows mislead: `{code: VARCHAR}`.',
+    }),
+  ),
+  where: Type.Optional(Type.String({ description: 'SQL condition; rows that fail it are left out.' })),
+  licence: Type.Optional(Type.String()),
+  origin: Type.Optional(Type.String({ description: 'Where the data came from, in words.' })),
+};
+const Source = Type.Union(
+  [
+    Type.Object(
       {
         path: Type.String({
           minLength: 1,
           description: 'CSV, NDJSON or Parquet; relative to the spec file. A glob is allowed.',
         }),
         format: Type.Optional(Type.Enum(['csv', 'ndjson', 'parquet'], { description: 'Default: by the file name.' })),
-        types: Type.Optional(
-          Type.Record(Type.String(), Type.String(), {
-            description: 'CSV: the SQL type of a column, where the first rows mislead: `{code: VARCHAR}`.',
-          }),
-        ),
-        where: Type.Optional(Type.String({ description: 'SQL condition; rows that fail it are left out.' })),
-        licence: Type.Optional(Type.String()),
-        origin: Type.Optional(Type.String()),
+        ...sourceColumns,
       },
       strict,
     ),
+    Type.Object(
+      {
+        dataset: Name,
+        version: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            description: 'Default: the newest when the job first starts; it is kept with the job.',
+          }),
+        ),
+        ...sourceColumns,
+      },
+      strict,
+    ),
+  ],
+  { description: 'Files that the job can read, by `path`; or a version of a registered dataset, by its name.' },
+);
+
+export const METRICS = ['auc', 'log_loss', 'accuracy', 'brier', 'average_precision'] as const;
+
+export const TrainingSpec = Type.Object(
+  {
+    model: Name,
+    description: Type.Optional(Type.String({ maxLength: 10_000 })),
+    source: Source,
     target: Type.Object(
       {
         name: Name,
@@ -112,10 +153,11 @@ export const TrainingSpec = Type.Object(
     ),
     features: Type.Array(SpecFeature, { minItems: 1, maxItems: 10_000 }),
     split: Split,
-    trainer: Type.Union([LightGbmTrainer, LinearTrainer]),
+    trainer: Type.Union([LightGbmTrainer, XgBoostTrainer, LinearTrainer]),
     metrics: Type.Optional(Type.Array(Type.Enum([...METRICS]), { minItems: 1 })),
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 1 })),
     threads: Type.Optional(Type.Integer({ minimum: 1, maximum: 256, description: 'Default: the cores it may use.' })),
+    resources: Type.Optional(JobResources),
     register: Type.Optional(
       Type.Object(
         { alias: Type.Optional(Name), tags: Type.Optional(Type.Record(Type.String(), Type.String())) },
@@ -185,6 +227,9 @@ export const Job = Type.Object(
     revision: Revision,
     spec: TrainingSpec,
     baseDir: Type.String({ description: 'What relative paths of the spec are relative to.' }),
+    dataset: Type.Union([DatasetReference, Type.Null()], {
+      description: 'Of a spec that names a dataset: the version that it was when the job first started.',
+    }),
     attempts: Type.Integer({ minimum: 0 }),
     progress: Type.Union([JobProgress, Type.Null()]),
     result: Type.Union([TrainingResult, Type.Null()]),

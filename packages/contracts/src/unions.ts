@@ -21,6 +21,7 @@ interface Branch {
   readonly type?: string;
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
+  readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, { readonly const?: unknown }>>;
 }
 
@@ -68,6 +69,15 @@ function readUnion(branches: readonly Branch[], value: unknown, place: string, w
       details: [{ place: joinPlace(place, tag.name, what), message, expected: `one of ${known.join(', ')}` }],
     };
   }
+  const keys = typeof value === 'object' && value !== null ? keysOf(branches) : undefined;
+  if (keys !== undefined) {
+    const carried = keys.filter((key) => Object.hasOwn(Object(value), key));
+    const [only, second] = carried;
+    if (only !== undefined && second === undefined) return { meant: keys.indexOf(only), details: [] };
+    const message =
+      only === undefined ? `needs ${keys.join(' or ')}` : `has ${carried.join(' and ')}, which exclude each other`;
+    return { meant: -1, details: [{ place, message, expected: `one of ${keys.join(', ')}` }] };
+  }
   const sameType = branches.filter((branch) => branch.type === jsonType(value));
   const meant = sameType.length === 1 && sameType[0] !== undefined ? branches.indexOf(sameType[0]) : -1;
   if (meant >= 0) return { meant, details: [] };
@@ -82,6 +92,15 @@ function tagOf(branches: readonly Branch[]): { name: string; values: unknown[] }
     if (values.every((value) => value !== undefined) && new Set(values).size === values.length) return { name, values };
   }
   return undefined;
+}
+
+/** Of each branch the key that it alone has, and requires: `path` of one, `dataset` of the other. */
+function keysOf(branches: readonly Branch[]): string[] | undefined {
+  const keys = branches.flatMap((branch) => {
+    const others = branches.filter((other) => other !== branch);
+    return (branch.required ?? []).find((key) => others.every(({ properties = {} }) => !(key in properties))) ?? [];
+  });
+  return keys.length === branches.length ? keys : undefined;
 }
 
 function describeBranch(branch: Branch): string {

@@ -91,6 +91,22 @@ describe('a union', () => {
     ]);
   });
 
+  it('whose branches are told by a key reports only the branch that was meant', () => {
+    expect(explain(TrainingSpec, { ...spec, source: { dataset: 'flights', version: 3 } }, 'spec')).toEqual([]);
+    expect(explain(TrainingSpec, { ...spec, source: { dataset: 'flights', format: 'csv' } }, 'spec')).toEqual([
+      expect.objectContaining({ place: 'source.format', message: expect.stringContaining('unknown key "format"') }),
+    ]);
+  });
+
+  it.each([
+    [{ path: 'x.csv', dataset: 'flights' }, 'has path and dataset, which exclude each other'],
+    [{ where: 'a > 1' }, 'needs path or dataset'],
+  ])('with both or neither of those keys says which there are: %j', (source, message) => {
+    expect(explain(TrainingSpec, { ...spec, source }, 'spec')).toEqual([
+      { place: 'source', message, expected: 'one of path, dataset' },
+    ]);
+  });
+
   it('of plain types says what would have been taken', () => {
     const either = Type.Object({ version: Type.Union([Type.Integer(), Type.String()]) });
     expect(explain(either, { version: true }, 'body')).toEqual([

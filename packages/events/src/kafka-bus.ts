@@ -11,11 +11,12 @@ import { AssayError } from '@assay/contracts';
 import type { Admin, Kafka } from '@assay/kafka';
 import { type KafkaSettings, mapKafkaError, openKafka } from '@assay/kafka';
 import type { Logger } from '@assay/runtime';
-import { checkName, serializeEvent } from './check-events.ts';
+import { checkName } from './check-events.ts';
 import type { EventBus, EventHandler, SubscribeOptions, Subscription } from './event-bus.ts';
 import { ensureEventTopic, type NewTopicOptions } from './event-topics.ts';
 import { consumeTopic } from './kafka-consumer.ts';
 import { createKafkaPublisher } from './kafka-publisher.ts';
+import { toKafkaRecord } from './kafka-records.ts';
 import { broadcastStart, fixGroupStart } from './kafka-start.ts';
 import { backoffMs, pause } from './waker.ts';
 
@@ -32,7 +33,6 @@ export interface KafkaEventBusOptions {
 const PACE = { initialRetryTimeMs: 50, maxRetryTimeMs: 1000, retries: 5 };
 /** How long a broker that is back waits to be noticed. */
 const MAX_RETRY_MS = 5000;
-const HEADERS = { 'content-type': 'application/cloudevents+json; charset=UTF-8' };
 
 /** Connects when it is first used. */
 export function openKafkaEventBus(options: KafkaEventBusOptions): EventBus {
@@ -120,11 +120,7 @@ export function openKafkaEventBus(options: KafkaEventBusOptions): EventBus {
     async publish(topic, events, { signal } = {}) {
       checkOpen();
       checkName('topic', topic);
-      const outgoing = events.map((event) => ({
-        key: event.subject,
-        value: serializeEvent(event),
-        headers: event.traceparent === undefined ? HEADERS : { ...HEADERS, traceparent: event.traceparent },
-      }));
+      const outgoing = events.map(toKafkaRecord);
       if (outgoing.length > 0) await publisher.publish(topic, outgoing, signal);
     },
 

@@ -21,6 +21,7 @@ export {
 } from './app.ts';
 export { acceptRawJson, acceptStreams } from './body-parsers.ts';
 export { type DrainOptions, drainAndClose } from './drain.ts';
+export { errorResponses } from './error-responses.ts';
 export {
   type ErrorRenderer,
   type FailedRequest,

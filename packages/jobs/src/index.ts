@@ -16,5 +16,6 @@ export {
   openKubernetesLauncher,
 } from './kubernetes-launcher.ts';
 export type { LaunchExit, Launcher, LaunchRequest, LaunchResources, Observation } from './launcher.ts';
+export { JOB_TOKEN_VARIABLE } from './pod-contract.ts';
 export { type ProcessLauncher, type ProcessLauncherOptions, processLauncher } from './process-launcher.ts';
 export { canTake, isFinished, type JobEvent, type Lifecycle, NEW_JOB, nextLifecycle } from './state-machine.ts';

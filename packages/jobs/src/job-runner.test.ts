@@ -267,6 +267,25 @@ describe('the runner of jobs', () => {
     expect(table.get('job_bad').state).toBe('starting');
   });
 
+  it('fails a job that starts where the launcher may not look, and waits for one that runs', async () => {
+    const { observe } = fake.launcher;
+    let isDenied = false;
+    const denied = new AssayError('FAILED_PRECONDITION', 'the service account may not get jobs.batch');
+    const launcher: Launcher = { ...fake.launcher, observe: (id) => (isDenied ? Promise.reject(denied) : observe(id)) };
+    table.add('job_a');
+    start({ launcher, maxRunning: 2 });
+    await eventually(() => table.get('job_a').state).toBe('running');
+    isDenied = true;
+    table.add('job_b');
+    runner?.wake();
+    const failure = { kind: 'configuration', message: denied.message, retryable: false };
+    await eventually(() => table.get('job_b')).toMatchObject({ state: 'failed', failure });
+    expect(table.get('job_a').state).toBe('running');
+    isDenied = false;
+    fake.end('job_a.1', { outcome: 'succeeded', endedAtMs });
+    await eventually(() => table.get('job_a').state).toBe('succeeded');
+  });
+
   it('starts nothing more once it is closed', async () => {
     await start().close();
     table.add('job_a');

@@ -2,10 +2,10 @@
  * Brings recorded jobs to their end: a loop that compares what a service recorded with what the launcher observes, and
  * takes the next step. It keeps nothing in memory that matters, so it goes on after kill -9 as if nothing had been.
  */
-import type { JobFailure, JobState } from '@assay/contracts';
+import { AssayError, type JobFailure, type JobState } from '@assay/contracts';
 import type { Logger } from '@assay/runtime';
 import { toJobFailure } from './failure.ts';
-import type { LaunchExit, Launcher, LaunchRequest } from './launcher.ts';
+import type { LaunchExit, Launcher, LaunchRequest, Observation } from './launcher.ts';
 import { canTake, type JobEvent, type Lifecycle, nextLifecycle } from './state-machine.ts';
 
 /** A job as its service's table has it. */
@@ -118,13 +118,29 @@ export function startJobRunner<J extends StoredJob>(options: JobRunnerOptions<J>
     told.set(id, reason);
   }
 
+  /**
+   * What is known of the launch. A launcher that may not look (a right is missing) cannot launch either: a job that is
+   * starting fails with its words, where it would wait for ever without any. One that runs is waited for.
+   */
+  async function observe(job: J): Promise<Observation | undefined> {
+    try {
+      return await launcher.observe(launchId(job));
+    } catch (error) {
+      const isDenied = error instanceof AssayError && error.code === 'FAILED_PRECONDITION';
+      if (!isDenied || job.state !== 'starting') throw error;
+      await record(job, { type: 'failed', failure: toJobFailure(error) });
+      return undefined;
+    }
+  }
+
   async function look(job: J, slots: { free: number }): Promise<void> {
     if (job.state === 'queued') {
       if (job.cancelRequested) await record(job, { type: 'cancel-requested' });
       else if (slots.free > 0 && (await record(job, { type: 'launching' }))) slots.free--;
       return; // launched by the next look, from its record
     }
-    const seen = await launcher.observe(launchId(job));
+    const seen = await observe(job);
+    if (seen === undefined) return;
     if (seen.state !== 'waiting') told.delete(launchId(job));
     switch (seen.state) {
       case 'absent':

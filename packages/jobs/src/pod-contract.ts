@@ -23,3 +23,9 @@ export const POD_ENVIRONMENT = {
   workDir: 'ASSAY_WORK_DIR',
   wordFile: 'ASSAY_WORD_FILE',
 } as const;
+
+/**
+ * The token of a launch, by which its job reports and reaches its door. In the environment of its process, in a pod in the
+ * file of the environment: never in a spec, an argument or a manifest.
+ */
+export const JOB_TOKEN_VARIABLE = 'ASSAY_JOB_TOKEN';

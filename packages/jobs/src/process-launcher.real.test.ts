@@ -9,7 +9,7 @@ import { describeLauncher, exitOf, logged, logOf, observeUntil } from './conform
 import type { Behaviour } from './conformance-job.ts';
 import { type ProcessLauncher, type ProcessLauncherOptions, processLauncher } from './index.ts';
 import { readProcess } from './job-folder.ts';
-import { isAlive, processIdentity, signalProcess } from './processes.ts';
+import { countKilledForMemory, isAlive, processIdentity, signalProcess } from './processes.ts';
 
 const entry = new URL('./conformance-job.ts', import.meta.url);
 const log = { warn: (...line: unknown[]) => console.error(...line) };
@@ -122,6 +122,15 @@ describe('a launch as a child process', () => {
     const exit = await exitOf(open(), 'job_a.1');
     expect(exit).toMatchObject({ outcome: 'failed', failure: { kind: 'lost', retryable: true } });
     await expect(launcher.launch({ id: 'job_b.1', spec: {} })).rejects.toThrow('the process is stopping');
+  });
+
+  it('is lost, and not short of memory, when it is killed from outside and the system tells the two apart', async () => {
+    const launcher = open();
+    await launcher.launch({ id: 'job_a.1', spec: { do: 'wait' } });
+    await logged(launcher, 'job_a.1', 'waiting');
+    process.kill(processOf('job_a.1').pid, 'SIGKILL');
+    const kind = countKilledForMemory() === undefined ? 'out-of-memory' : 'lost';
+    expect(await exitOf(launcher, 'job_a.1')).toMatchObject({ outcome: 'failed', failure: { kind } });
   });
 
   it('writes neither its environment to disk, nor its spec where others may read it', async () => {

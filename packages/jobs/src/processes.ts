@@ -35,16 +35,31 @@ export function signalProcess(pid: number, signal: NodeJS.Signals | 0): boolean 
 }
 
 /**
- * How many processes of this control group the system has killed because memory ran out, ever (cgroup v2,
- * https://docs.kernel.org/admin-guide/cgroup-v2.html, memory.events). Undefined where that is not told.
+ * How many processes of this control group the system has killed because memory ran out, ever: of cgroup v2 in
+ * memory.events (https://docs.kernel.org/admin-guide/cgroup-v2.html), of v1 in memory.oom_control, since Linux 4.13
+ * (https://docs.kernel.org/admin-guide/cgroup-v1/memory.html). Undefined where neither tells.
+ * @param read gives the text of a file, undefined where it cannot be read
  */
-export function countKilledForMemory(): number | undefined {
+export function countKilledForMemory(read: (path: string) => string | undefined = readText): number | undefined {
+  const groups = read('/proc/self/cgroup') ?? '';
+  const unified = /^0::(.*)$/m.exec(groups)?.[1];
+  const memory = /^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(.*)$/m.exec(groups)?.[1];
+  const v1 = '/sys/fs/cgroup/memory';
+  const files = [
+    ...(unified === undefined ? [] : [`/sys/fs/cgroup${unified}/memory.events`]),
+    // In a container what is mounted is its own group, while its path may be that of the host.
+    ...(memory === undefined ? [] : [`${v1}${memory}/memory.oom_control`, `${v1}/memory.oom_control`]),
+  ];
+  for (const file of files) {
+    const count = /^oom_kill (\d+)$/m.exec(read(file) ?? '')?.[1];
+    if (count !== undefined) return Number(count);
+  }
+  return undefined;
+}
+
+function readText(path: string): string | undefined {
   try {
-    const group = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
-    if (group === undefined) return undefined;
-    const events = readFileSync(`/sys/fs/cgroup${group}/memory.events`, 'utf8');
-    const count = /^oom_kill (\d+)$/m.exec(events)?.[1];
-    return count === undefined ? undefined : Number(count);
+    return readFileSync(path, 'utf8');
   } catch {
     return undefined;
   }

@@ -11,7 +11,7 @@
  * A commit under our epoch can succeed only if nobody claimed after us, so C is still right when it does.
  */
 import { AssayError } from '@assay/contracts';
-import type { Admin, Kafka, Producer, Transaction } from 'kafkajs';
+import type { Admin, Kafka, Message, Producer, Transaction } from 'kafkajs';
 import type { OutputRecord } from './records.ts';
 import { loadKafkajs } from './settings.ts';
 
@@ -97,6 +97,12 @@ export function claimPartition(kafka: Kafka, admin: Admin, options: ClaimOptions
   };
 }
 
+/**
+ * Records of a request; those of one topic are one batch of the log, which a topic of Kafka's defaults takes up to 1 MiB. A
+ * larger record goes alone, and the topic decides.
+ */
+const MAX_SEND_BYTES = 512 * 1024;
+
 /** Results first: unlike sendOffsets, a send waits while the transaction before is still being completed. */
 async function send(
   transaction: Transaction,
@@ -104,26 +110,37 @@ async function send(
   partition: number,
   partitionsOf: ReadonlyMap<string, number>,
 ): Promise<void> {
-  const byTopic = new Map<string, OutputRecord[]>();
+  let byTopic = new Map<string, Message[]>();
+  let sizeBytes = 0;
+  const flush = async (): Promise<void> => {
+    if (byTopic.size === 0) return;
+    const topicMessages = Array.from(byTopic, ([topic, messages]) => ({ topic, messages }));
+    await transaction.sendBatch({ acks: -1, topicMessages });
+    byTopic = new Map();
+    sizeBytes = 0;
+  };
   for (const record of records) {
-    const list = byTopic.get(record.topic);
-    if (list === undefined) byTopic.set(record.topic, [record]);
-    else list.push(record);
+    const recordBytes = bytesOf(record);
+    if (sizeBytes + recordBytes > MAX_SEND_BYTES) await flush();
+    sizeBytes += recordBytes;
+    const { topic, key, value } = record;
+    const partitions = partitionsOf.get(topic);
+    if (partitions === undefined) throw new Error(`a result for topic ${topic}, which the pipeline does not name`);
+    // kafkajs does not write to them.
+    const headers = record.headers as Record<string, Buffer | string>;
+    // An explicit partition: a send that is tried again must not choose another one.
+    const message = { key, value, headers, partition: partition % partitions };
+    const messages = byTopic.get(topic);
+    if (messages === undefined) byTopic.set(topic, [message]);
+    else messages.push(message);
   }
-  if (byTopic.size === 0) return;
-  await transaction.sendBatch({
-    acks: -1,
-    topicMessages: [...byTopic].map(([topic, list]) => {
-      const partitions = partitionsOf.get(topic);
-      if (partitions === undefined) throw new Error(`a result for topic ${topic}, which the pipeline does not name`);
-      // An explicit partition: a send that is tried again must not choose another one.
-      return { topic, messages: list.map((record) => ({ ...toMessage(record), partition: partition % partitions })) };
-    }),
-  });
+  await flush();
 }
 
-function toMessage({ key, value, headers }: OutputRecord) {
-  return { key, value, headers: { ...headers } };
+function bytesOf({ key, value, headers }: OutputRecord): number {
+  let sizeBytes = (key?.length ?? 0) + (value?.length ?? 0) + 32;
+  for (const name in headers) sizeBytes += name.length + (headers[name]?.length ?? 0) + 4;
+  return sizeBytes;
 }
 
 /** Never with `resolveOffsets: true`, which commits. */

@@ -7,11 +7,12 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { AssayError } from '@assay/contracts';
-import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import { type Claim, claimPartition } from './claim.ts';
-import type { InputRecord, Transform } from './records.ts';
+import type { InputRecord, OutputRecord, Transform } from './records.ts';
 import { type KafkaSettings, openKafka } from './settings.ts';
 import { countPartitions } from './topics.ts';
+import { beginTransform, type Transforming, untilTransformed } from './transforming.ts';
 
 export interface ExactlyOncePipeline {
   readonly kafka: KafkaSettings;
@@ -30,14 +31,20 @@ export interface ExactlyOncePipeline {
 export interface ExactlyOnceObserver {
   /** The group gave this process these partitions of the input. */
   onAssigned?(partitions: readonly number[]): void;
-  /** A transaction was committed. `lag`: records of that partition that are not read yet. */
-  onCommitted?(commit: {
-    partition: number;
-    records: number;
-    transformMs: number;
-    commitMs: number;
-    lag: number;
-  }): void;
+  onCommitted?(commit: Commit): void;
+}
+
+/** A transaction that was committed. */
+export interface Commit {
+  readonly partition: number;
+  /** Of the input. */
+  readonly records: number;
+  /** What the transform gave. */
+  readonly results: readonly OutputRecord[];
+  readonly transformMs: number;
+  readonly commitMs: number;
+  /** Offsets of that partition that were not read yet when its records were fetched. */
+  readonly lag: number;
 }
 
 /**
@@ -46,6 +53,11 @@ export interface ExactlyOnceObserver {
  */
 const PRODUCER_PACE = { initialRetryTimeMs: 2, maxRetryTimeMs: 500, retries: 14 };
 const CONSUMER_PACE = { initialRetryTimeMs: 100, maxRetryTimeMs: 1000, retries: 5 };
+/**
+ * Of one fetch and partition. The client fetches again when all that it has is done, so less would leave it idle; more
+ * would only wait, decoded, in memory.
+ */
+const FETCH_BYTES = 256 * 1024;
 /** How long leaving the group may take; else the session time-out does it. */
 const LEAVE_TIMEOUT_MS = 5000;
 
@@ -63,13 +75,15 @@ export async function runExactlyOnce(
   const forConsumer = await openKafka(pipeline.kafka, CONSUMER_PACE);
   const admin = forProducers.admin();
   const sessionTimeoutMs = pipeline.sessionTimeoutMs ?? 10_000;
+  const heartbeatMs = Math.min(1000, Math.floor(sessionTimeoutMs / 4));
   const consumer = forConsumer.consumer({
     groupId: pipeline.group,
     sessionTimeout: sessionTimeoutMs,
-    heartbeatInterval: Math.min(1000, Math.floor(sessionTimeoutMs / 4)),
+    heartbeatInterval: heartbeatMs,
     rebalanceTimeout: sessionTimeoutMs,
     maxWaitTimeInMs: 100,
     minBytes: 1,
+    maxBytesPerPartition: FETCH_BYTES,
     readUncommitted: false,
   });
   const failure = Promise.withResolvers<never>();
@@ -83,6 +97,7 @@ export async function runExactlyOnce(
     claims: new Map(),
     retired: new Set(),
     stopped,
+    heartbeatMs,
     fail: (error) => failure.reject(error),
   };
   try {
@@ -120,6 +135,7 @@ interface Run {
   readonly claims: Map<number, Positioned>;
   readonly retired: Set<Promise<void>>;
   readonly stopped: AbortSignal;
+  readonly heartbeatMs: number;
   readonly fail: (error: unknown) => void;
 }
 
@@ -170,10 +186,11 @@ function retire(run: Run, positioned: Positioned): void {
   run.retired.add(ending);
 }
 
-async function onBatch(run: Run, { batch, resolveOffset, heartbeat, isRunning }: EachBatchPayload): Promise<void> {
+async function onBatch(run: Run, payload: EachBatchPayload): Promise<void> {
+  const { batch, resolveOffset, heartbeat, isRunning } = payload;
   const positioned = run.claims.get(batch.partition);
   if (positioned === undefined) return;
-  const { claim, ended } = positioned;
+  const { claim } = positioned;
   const isOurs = () => run.claims.get(batch.partition) === positioned && isRunning() && !run.stopped.aborted;
   while (claim.next === undefined) {
     // It may take as long as the former owner's transaction takes to settle; a failed claim ends the run.
@@ -190,48 +207,59 @@ async function onBatch(run: Run, { batch, resolveOffset, heartbeat, isRunning }:
     }
   }
   const position = claim.next;
-  const records = batch.messages.filter((message) => BigInt(message.offset) >= position);
+  const first = batch.messages[0];
+  // Nearly always the batch begins there.
+  const isAhead = first !== undefined && BigInt(first.offset) >= position;
+  const records = isAhead ? batch.messages : batch.messages.filter(({ offset }) => BigInt(offset) >= position);
   const last = batch.messages.at(-1);
   if (records.length === 0 && last !== undefined) return resolveOffset(last.offset);
-  const size = run.pipeline.maxBatchRecords ?? 500;
-  for (let from = 0; from < records.length; from += size) {
-    if (!isOurs()) return;
+  await processRecords(run, positioned, records, payload, isOurs);
+}
+
+/** Chunk by chunk: transformed, committed with its offset, resolved. The next one is transformed meanwhile. */
+async function processRecords(
+  run: Run,
+  { claim, ended }: Positioned,
+  records: readonly KafkaMessage[],
+  { batch, resolveOffset, heartbeat }: EachBatchPayload,
+  isOurs: () => boolean,
+): Promise<void> {
+  const { pipeline, transform, stopped, heartbeatMs, observer } = run;
+  const size = pipeline.maxBatchRecords ?? 500;
+  const signal = AbortSignal.any([stopped, ended.signal]);
+  const begin = (from: number): Transforming => {
     const chunk = records.slice(from, from + size).map((message) => toRecord(batch.topic, batch.partition, message));
+    return beginTransform(transform, chunk, signal);
+  };
+  let next = begin(0);
+  for (let from = 0; from < records.length; from += size) {
+    const { chunk, transformed, tookMs } = await untilTransformed(next, heartbeat, heartbeatMs);
+    if (!isOurs()) return;
+    if ('error' in transformed) return run.fail(transformed.error);
+    if (from + size < records.length) next = begin(from + size);
+    const last = chunk.at(-1);
+    if (last === undefined) return;
+    const beganMs = performance.now();
     try {
-      await processChunk(run, positioned, chunk, BigInt(batch.highWatermark));
+      await claim.commit(transformed.results, last.offset);
     } catch (error) {
       // Fenced in a former generation is no failure: the new claim began from what was committed.
       if (isOurs()) run.fail(error);
       return;
     }
-    const done = chunk.at(-1);
-    if (!isOurs() || done === undefined) return; // resolveOffset would act on the new generation's positions
-    resolveOffset(String(done.offset));
+    observer.onCommitted?.({
+      partition: claim.partition,
+      records: chunk.length,
+      results: transformed.results,
+      transformMs: tookMs,
+      commitMs: performance.now() - beganMs,
+      lag: Math.max(0, Number(BigInt(batch.highWatermark) - last.offset - 1n)),
+    });
+    if (!isOurs()) return; // resolveOffset would act on the new generation's positions
+    resolveOffset(String(last.offset));
     await heartbeat();
   }
   ended.signal.throwIfAborted();
-}
-
-/** No heartbeat within: a rebalance is seen before a transaction or after it, never in between. */
-async function processChunk(
-  run: Run,
-  { claim, ended }: Positioned,
-  chunk: readonly InputRecord[],
-  highWatermark: bigint,
-): Promise<void> {
-  const last = chunk.at(-1);
-  if (last === undefined) return;
-  const began = performance.now();
-  const results = await run.transform(chunk, AbortSignal.any([run.stopped, ended.signal]));
-  const transformed = performance.now();
-  await claim.commit(results, last.offset);
-  run.observer.onCommitted?.({
-    partition: claim.partition,
-    records: chunk.length,
-    transformMs: transformed - began,
-    commitMs: performance.now() - transformed,
-    lag: Math.max(0, Number(highWatermark - last.offset - 1n)),
-  });
 }
 
 /** kafkajs' own batch knows where it was fetched from; its types do not say so. */

@@ -1,8 +1,9 @@
 export type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage, Message, Producer } from 'kafkajs';
 export { type KafkaConfig, kafkaConfig, kafkaSettings } from './config.ts';
 export { mapKafkaError } from './errors.ts';
-export type { ExactlyOnceObserver, ExactlyOncePipeline } from './exactly-once.ts';
+export type { Commit, ExactlyOnceObserver, ExactlyOncePipeline } from './exactly-once.ts';
 export { runExactlyOnce } from './exactly-once.ts';
+export { type LagOptions, watchLag } from './lag.ts';
 export type { Headers, InputRecord, OutputRecord, Transform } from './records.ts';
 export type { KafkaSasl, KafkaSettings, KafkaTls, RetryPace } from './settings.ts';
 export { loadKafkajs, openKafka } from './settings.ts';

@@ -20,8 +20,8 @@ export interface InputRecord {
  */
 export interface OutputRecord {
   readonly topic: string;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
+  readonly key: Buffer | string | null;
+  readonly value: Buffer | string | null;
   readonly headers: Headers;
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { AssayError } from '@assay/contracts';
 import type { Kafka, KafkaConfig, logLevel, SASLOptions } from 'kafkajs';
+import { replaceKafkajsParts } from './kafkajs-parts.ts';
 import { registerZstd } from './zstd.ts';
 
 export interface KafkaTls {
@@ -73,13 +74,16 @@ type Kafkajs = typeof import('kafkajs');
 let loaded: Promise<Kafkajs> | undefined;
 
 export function loadKafkajs(): Promise<Kafkajs> {
-  loaded ??= import('kafkajs').then((module) => {
-    // kafkajs is CommonJS: its names are on the default export.
-    const kafkajs = (module as unknown as { default: Kafkajs }).default;
-    registerZstd(kafkajs);
-    return kafkajs;
-  });
+  loaded ??= load();
   return loaded;
+}
+
+async function load(): Promise<Kafkajs> {
+  replaceKafkajsParts();
+  // kafkajs is CommonJS: its names are on the default export.
+  const { default: kafkajs } = (await import('kafkajs')) as unknown as { default: Kafkajs };
+  registerZstd(kafkajs);
+  return kafkajs;
 }
 
 function readTls(tls: KafkaTls): NonNullable<Exclude<KafkaConfig['ssl'], boolean>> {

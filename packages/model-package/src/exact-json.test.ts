@@ -20,6 +20,16 @@ test('a literal with a fraction stays a double, however long', () => {
   ]);
 });
 
+test('an integer literal of any length is read in no time', () => {
+  const begin = performance.now();
+  expect(parseExactJson(`{"a": ${'9'.repeat(2_000_000)}, "b": -${'1'.repeat(41)}}`)).toEqual({
+    a: Number.POSITIVE_INFINITY,
+    b: Number(`-${'1'.repeat(41)}`),
+  });
+  expect(parseExactJson(`[${'1'.repeat(39)}]`)).toEqual([BigInt('1'.repeat(39))]);
+  expect(performance.now() - begin).toBeLessThan(2000);
+});
+
 test('text that is no JSON is refused', () => {
   expect(() => parseExactJson('{"a": 12345678901234567')).toThrow(SyntaxError);
   expect(() => parseExactJson('NaN')).toThrow(SyntaxError);

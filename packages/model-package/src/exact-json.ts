@@ -6,6 +6,11 @@
 /** An integer literal of 16 digits or more may be beyond 2^53; text without one needs no reviver, which costs tenfold. */
 const LONG_INTEGER = /(?:^|[^.\d])\d{16}/;
 const INTEGER_LITERAL = /^-?\d+$/;
+/**
+ * Longer literals are far beyond int64 and stay the doubles that they are: making a bigint takes time that grows with the
+ * square of the digits, seconds for a megabyte of them.
+ */
+const MAX_INTEGER_DIGITS = 40;
 
 /** The third argument of a reviver (ECMAScript's JSON.parse source text access). */
 interface ReviverContext {
@@ -14,7 +19,7 @@ interface ReviverContext {
 
 /**
  * `JSON.parse`, except that an integer literal which a double cannot be trusted to hold is a bigint. A literal with a
- * fraction or an exponent is a double as ever.
+ * fraction or an exponent, or of more than 40 digits, is a double as ever.
  * @throws SyntaxError as JSON.parse does
  */
 export function parseExactJson(text: string): unknown {
@@ -23,6 +28,7 @@ export function parseExactJson(text: string): unknown {
     typeof value === 'number' &&
     !Number.isSafeInteger(value) &&
     context?.source !== undefined &&
+    context.source.length <= MAX_INTEGER_DIGITS &&
     INTEGER_LITERAL.test(context.source)
       ? BigInt(context.source)
       : value;

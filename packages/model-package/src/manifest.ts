@@ -77,7 +77,13 @@ function schemas(options: { additionalProperties: boolean }) {
   );
   const Lineage = Type.Object(
     {
-      datasetSha256s: Type.Array(Sha256, { maxItems: 10_000 }),
+      datasetSha256s: Type.Array(Sha256, { maxItems: 10_000, description: 'Of each file that was read.' }),
+      dataset: Type.Optional(
+        Type.Object(
+          { id: Type.String(), name: Type.String(), version: Type.Integer({ minimum: 1 }), digest: Sha256 },
+          { ...options, description: 'The registered dataset version that it was trained on.' },
+        ),
+      ),
       specSha256: Type.Optional(Sha256),
       codeVersion: Type.Optional(Type.String()),
       seed: Type.Optional(Type.Integer()),

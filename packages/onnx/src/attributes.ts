@@ -19,7 +19,7 @@ import {
   textField,
 } from './protobuf.ts';
 import { quote } from './quote.ts';
-import { ATTRIBUTE, ATTRIBUTE_TYPE } from './schema.ts';
+import { ATTRIBUTE, ATTRIBUTE_TYPE, TENSOR } from './schema.ts';
 import { type Tensor, tensorFields } from './tensors.ts';
 
 /** A value to write as an attribute. `floats` are 32-bit, as ONNX has them: doubles go into a tensor. */
@@ -99,6 +99,31 @@ export function stringsOf(attribute: Attribute): string[] {
   return fieldsOf(attribute, ATTRIBUTE.strings).map((field) =>
     decodeText(bytesOf(field, attribute.name), attribute.name),
   );
+}
+
+/** The elements of a tensor of doubles; undefined when it is none, or its elements are not stored as raw bytes. */
+export function float64sOf(attribute: Attribute): Float64Array | undefined {
+  const raw = rawTensorOf(attribute, 'float64');
+  // A copy of its own: a view of doubles must begin at a multiple of 8.
+  return raw === undefined || raw.length % 8 !== 0 ? undefined : new Float64Array(new Uint8Array(raw).buffer);
+}
+
+/** As `float64sOf`, of a tensor of bytes. */
+export function uint8sOf(attribute: Attribute): Uint8Array | undefined {
+  return rawTensorOf(attribute, 'uint8');
+}
+
+/** ONNX stores raw elements little-endian, as typed arrays of every machine that Node runs on are. */
+function rawTensorOf(attribute: Attribute, elementType: ElementType): Uint8Array | undefined {
+  const bytes = bytesOf(lastField(attribute, ATTRIBUTE.tensor, 'a tensor'), attribute.name);
+  const budget = { fieldsLeft: MAX_ELEMENTS, maxDepth: 0 };
+  const fields = readMessage(bytes, `attribute ${quote(attribute.name)}`, budget);
+  const last = (number: number): Field | undefined => fields.findLast((field) => field.number === number);
+  const [type, raw] = [last(TENSOR.dataType), last(TENSOR.rawData)];
+  if (type === undefined || raw === undefined) return undefined;
+  return Number(int64Of(type, attribute.name)) === ELEMENT_TYPE_CODES[elementType]
+    ? bytesOf(raw, attribute.name)
+    : undefined;
 }
 
 /** More elements than any attribute that Assay reads; ensembles with larger lists are never read back. */

@@ -7,6 +7,8 @@ import { MODEL, OPERATOR_SET } from './schema.ts';
 /** A change of a model's graph; new fields come before or after those that stay. */
 export interface GraphEdit {
   readonly remove?: ReadonlySet<Field>;
+  /** What stands in the place of a field. */
+  readonly replace?: ReadonlyMap<Field, readonly Field[]>;
   readonly prepend?: readonly Field[];
   readonly append?: readonly Field[];
 }
@@ -21,7 +23,9 @@ export function editOpset(model: OnnxModel): number {
 
 /** The model with its graph edited; all else is kept byte for byte. */
 export function editGraph(model: OnnxModel, edit: GraphEdit): OnnxModel {
-  const kept = model.graph.fields.filter((field) => edit.remove?.has(field) !== true);
+  const kept = model.graph.fields.flatMap((field) =>
+    edit.remove?.has(field) === true ? [] : (edit.replace?.get(field) ?? [field]),
+  );
   const graph = messageField(MODEL.graph, [...(edit.prepend ?? []), ...kept, ...(edit.append ?? [])]);
   const fields = model.fields.map((field) => (field.number === MODEL.graph ? graph : field));
   if (model.opsets.every((opset) => opset.domain !== '')) {

@@ -4,7 +4,7 @@ export type { AttributeValue } from './attributes.ts';
 export * as attribute from './attributes.ts';
 export type { Calibration } from './calibration.ts';
 export * from './element-types.ts';
-export { nextDown, nextUp } from './floating-point.ts';
+export { nextDown, nextDownFloat32, nextUp } from './floating-point.ts';
 export { DEFAULT_OPSETS, GraphBuilder, type GraphOptions, type NodeOptions } from './graph-builder.ts';
 export {
   type InputDescription,
@@ -27,6 +27,7 @@ export {
   type ValueType,
   writeModel,
 } from './model.ts';
+export { ORDERING_VERSION, orderCategories } from './order-categories.ts';
 export {
   type LeftInput,
   PACKING_VERSION,

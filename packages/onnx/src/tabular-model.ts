@@ -47,7 +47,8 @@ function addPredictor(graph: GraphBuilder, { features, predictor }: TabularModel
     const matrix = addFeatureMatrix(graph, features, (feature, i) => linearTable(predictor, feature, i));
     return addLinearModel(graph, matrix, features, predictor);
   }
-  const matrix = addFeatureMatrix(graph, features, positions);
+  const unknown = predictor.unknownIsMissing === true ? Number.NaN : -1;
+  const matrix = addFeatureMatrix(graph, features, (feature) => positions(feature, unknown));
   const splitFeatures = features.map(({ name, encoding }) => ({
     name,
     categories: encoding.kind === 'category' ? encoding.values.length : undefined,
@@ -55,8 +56,8 @@ function addPredictor(graph: GraphBuilder, { features, predictor }: TabularModel
   return addTreeEnsemble(graph, matrix.name, matrix.columns, splitFeatures, predictor);
 }
 
-/** Trees see a category as its position; an unknown one is in no set, a missing one has its own way. */
-function positions({ encoding }: TabularFeature): CategoryTable {
+/** Trees see a category as its position; an unknown one is in no set (−1) or missing (NaN), which has its own way. */
+function positions({ encoding }: TabularFeature, unknown: number): CategoryTable {
   const values = encoding.kind === 'category' ? [...encoding.values.keys()] : [];
-  return { values, missing: Number.NaN, unknown: -1 };
+  return { values, missing: Number.NaN, unknown };
 }

@@ -82,6 +82,7 @@ function nastyRow(random: () => number): Row {
     if (encoding.kind === 'category') return random() < 0.15 ? -1 : Math.floor(random() * encoding.values.length);
     if (dtype === 'bool') return Math.floor(random() * 2);
     if (dtype === 'int64' || dtype === 'timestamp') return Math.floor((random() - 0.5) * 2 ** 53);
+    if (random() < 0.02) return random() < 0.5 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
     const value = pick([(v: number) => v, nextUp, nextDown], Math.fround)(pick(THRESHOLDS, 0));
     return dtype === 'float32' ? Math.fround(value) : value;
   });
@@ -201,6 +202,16 @@ describe('a tree ensemble in a graph', () => {
     expect(await rawScores({ kind: 'trees', trees: [{ leaf: 0.1 }, { leaf: 0.2 }], baseScore: -1 }, rows)).toEqual(
       rows.map(() => 0.1 + 0.2 - 1),
     );
+  });
+
+  it('takes an unknown category for a missing one where the predictor says so', async () => {
+    const rows = FEATURES.map((feature) => (feature.encoding.kind === 'category' ? -1 : 0));
+    const trees: TreeNode[] = [...FEATURES.keys()]
+      .filter((feature) => FEATURES[feature]?.encoding.kind === 'category')
+      .map((feature) => ({ feature, members: [0], missingGoesLeft: true, left: { leaf: 1 }, right: { leaf: 100 } }));
+    expect(trees.length).toBe(4);
+    expect(await rawScores({ kind: 'trees', trees }, [rows])).toEqual([400]);
+    expect(await rawScores({ kind: 'trees', trees, unknownIsMissing: true }, [rows])).toEqual([4]);
   });
 
   it('takes a set of a hundred thousand categories', async () => {

@@ -13,7 +13,7 @@ export interface TreeLeaf {
 
 /**
  * A split by a number. `at-most` goes left when value ≤ threshold (LightGBM, scikit-learn), `below` when value < threshold
- * (XGBoost). How a library's rules for missing values are said with `missingGoesLeft`:
+ * (XGBoost, which first rounds the value to float32: of a double the threshold is another). How a library's rules for missing values are said with `missingGoesLeft`:
  * LightGBM missing_type NaN: its default_left; missing_type None: a NaN counts as 0, so 0 ≤ threshold; missing_type Zero
  * cannot be said. XGBoost: its default_left. LightGBM takes |x| ≤ 1e-35f as 0: write its threshold −1e-35f one double
  * lower (nextDown).
@@ -30,7 +30,8 @@ export interface NumberSplit {
 
 /**
  * A split by a category: left when it is one of `members` (positions in the feature's list of categories). A category
- * that the list lacks is no member and goes right; a missing one goes where `missingGoesLeft` says (LightGBM: right).
+ * that the list lacks is no member and goes right, unless it counts as missing (`unknownIsMissing`); a missing one goes
+ * where `missingGoesLeft` says (LightGBM: right; XGBoost, whose members go right: exchange the sides).
  */
 export interface CategorySplit {
   readonly feature: number;
@@ -49,6 +50,8 @@ export interface TreePredictor {
   readonly trees: readonly TreeNode[];
   /** Default 0. XGBoost: logit(base_score); LightGBM has it in the first tree. */
   readonly baseScore?: number;
+  /** Whether a category that its list lacks counts as a missing one. Default false. */
+  readonly unknownIsMissing?: boolean;
 }
 
 /** What a tree may ask of a feature. */

@@ -42,6 +42,13 @@ test('a drain that does not end is cut off, in one line', async () => {
   });
 });
 
+test('a drain may take as long as the settings of its services say', async () => {
+  const program = run('patient', 'slow');
+  await program.sees('started');
+  program.process.kill('SIGTERM');
+  expect(await program.ended).toMatchObject({ code: 0, stdout: 'started\nclosing\nclosed\n' });
+});
+
 test('a start that is refused is one line and its code, and what had begun is closed', async () => {
   const { code, stderr, stdout } = await run('refuse').ended;
   expect({ code, stderr, stdout }).toEqual({

@@ -4,7 +4,7 @@ import { EXIT_CODES, exitCodeOf } from './exit-codes.ts';
 import type { Service } from './service.ts';
 
 export interface RunMainOptions {
-  /** How long a graceful stop may take before the process ends anyway. */
+  /** How long a graceful stop may take before the process ends anyway; `allowStop` lengthens it. */
   readonly closeTimeoutMs?: number;
   /** Called once when the service has started. */
   readonly onStarted?: (service: Service) => void | Promise<void>;
@@ -15,9 +15,22 @@ export interface RunContext {
   readonly signal: AbortSignal;
   /** Ends the program as if `error` had been thrown by it: the service drains, and the exit code tells. */
   readonly fail: (error: unknown) => void;
+  /**
+   * Lets a graceful stop take as long as the settings of these services say, which stop after each other, and some
+   * seconds more. Never shortens it.
+   */
+  readonly allowStop: (...services: readonly StopTimes[]) => void;
+}
+
+/** Settings that every service has: how long it goes on accepting, and how long requests in flight may then take. */
+export interface StopTimes {
+  readonly drainDelayMs: number;
+  readonly closeTimeoutMs: number;
 }
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 30_000;
+/** For what a service closes after its requests: jobs, event bus, database. */
+const STOP_MARGIN_MS = 10_000;
 
 /**
  * Runs a service until SIGTERM or SIGINT and exits the process. The first signal drains (`close`), the second ends it at
@@ -28,7 +41,7 @@ export async function runMain(
   create: (signal: AbortSignal, context: RunContext) => Promise<Service>,
   options: RunMainOptions = {},
 ): Promise<never> {
-  const closeTimeoutMs = options.closeTimeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS;
+  let closeTimeoutMs = options.closeTimeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS;
   const stopping = new AbortController();
   const stopped = Promise.withResolvers<void>();
   let failure: { readonly error: unknown } | undefined;
@@ -40,6 +53,10 @@ export async function runMain(
   const fail = (error: unknown) => {
     failure ??= { error };
     stop();
+  };
+  const allowStop = (...services: readonly StopTimes[]) => {
+    const drainMs = services.reduce((sum, times) => sum + times.drainDelayMs + times.closeTimeoutMs, 0);
+    closeTimeoutMs = Math.max(closeTimeoutMs, drainMs + STOP_MARGIN_MS);
   };
   const onSignal = () => {
     if (stopping.signal.aborted) process.exit(EXIT_CODES.interrupted.code);
@@ -65,7 +82,7 @@ export async function runMain(
 
   let service: Service | undefined;
   try {
-    service = await create(stopping.signal, { signal: stopping.signal, fail });
+    service = await create(stopping.signal, { signal: stopping.signal, fail, allowStop });
     await service.start();
     await options.onStarted?.(service);
     await stopped.promise;

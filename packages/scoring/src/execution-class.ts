@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import type { ExecutionClass, GraphOptimization } from './interfaces.ts';
+import type { ExecutionClass, ExecutionProvider, GraphOptimization } from './interfaces.ts';
 import { RUNTIME_VERSION } from './session.ts';
 
 /** The extensions by which ONNX Runtime's kernels (MLAS, Eigen) choose their code; x86 and ARM names of /proc/cpuinfo. */
@@ -45,10 +45,14 @@ function cpuFeatures(): readonly string[] {
   return features;
 }
 
-export function executionClass(options: { threads: number; graphOptimization: GraphOptimization }): ExecutionClass {
+export function executionClass(options: {
+  threads: number;
+  graphOptimization: GraphOptimization;
+  provider: ExecutionProvider;
+}): ExecutionClass {
   const described = {
     runtime: `onnxruntime-node ${RUNTIME_VERSION}`,
-    provider: 'cpu' as const,
+    provider: options.provider,
     graphOptimization: options.graphOptimization,
     threads: options.threads,
     platform: `${process.platform}-${process.arch}`,

@@ -1,12 +1,16 @@
 export { sameBits } from './batch-invariance.ts';
 export { createBatcher } from './batcher.ts';
 export { exactJson, exactOutputs } from './exact-outputs.ts';
+export { probeProvider } from './execution-provider.ts';
 export { type GoldenReport, plainRecord, verifyGolden } from './golden-records.ts';
 export type {
   Batcher,
   BatcherOptions,
   Batching,
+  DictionaryData,
   ExecutionClass,
+  ExecutionProvider,
+  GpuProvider,
   GraphOptimization,
   InputBatch,
   InputTensor,
@@ -20,8 +24,9 @@ export type {
   TensorData,
 } from './interfaces.ts';
 export { describeSignatureAsJsonSchema, type JsonSchema } from './json-schema.ts';
-export { type ChildLimits, type LoadReport, loadInChild, packageOnnxInChild } from './load-in-child.ts';
+export { type LoadReport, loadInChild, packageOnnxInChild } from './load-in-child.ts';
 export { type PackageFromOnnxOptions, packageFromOnnx } from './package-from-onnx.ts';
+export type { ChildLimits } from './run-in-child.ts';
 export { createScorer } from './scorer.ts';
 export { RUNTIME_VERSION } from './session.ts';
 export { syntheticRecords } from './synthetic-records.ts';

@@ -36,6 +36,7 @@ export interface InputTensor {
 
 export type TensorData =
   | readonly unknown[]
+  | DictionaryData
   | Float32Array
   | Float64Array
   | BigInt64Array
@@ -46,6 +47,14 @@ export type TensorData =
   | Uint16Array
   | Int32Array
   | Uint32Array;
+
+/** Texts as positions in the list of those that differ: each of these is checked once. */
+export interface DictionaryData {
+  readonly length: number;
+  /** One an element, -1 for a missing value. */
+  readonly codes: Int32Array;
+  readonly dictionary: readonly string[];
+}
 
 /** Rows checked and packed for the graph. Not for two runs at a time; reuse it by `clear()`. */
 export interface InputBatch {
@@ -102,7 +111,7 @@ export interface OutputBatch {
 export interface ExecutionClass {
   /** `onnxruntime-node 1.30.0` */
   readonly runtime: string;
-  readonly provider: 'cpu';
+  readonly provider: ExecutionProvider;
   readonly graphOptimization: GraphOptimization;
   readonly threads: number;
   /** `linux-x64` */
@@ -112,6 +121,10 @@ export interface ExecutionClass {
   /** The above as one short word, for logs and for comparing. */
   readonly id: string;
 }
+
+/** Where a graph runs. */
+export type ExecutionProvider = 'cpu' | GpuProvider;
+export type GpuProvider = 'cuda' | 'tensorrt';
 
 export type GraphOptimization = 'disabled' | 'basic' | 'extended' | 'all';
 
@@ -131,6 +144,10 @@ export interface ScorerOptions {
   readonly threads?: number;
   /** Default `all`. It changes bits, so it is part of the execution class. */
   readonly graphOptimization?: GraphOptimization;
+  /** Default `cpu`. Part of the execution class. */
+  readonly provider?: ExecutionProvider;
+  /** Whether nodes that the provider lacks may run on the CPU; else such a version is refused. Default false. */
+  readonly fallback?: boolean;
   /**
    * How the runtime is called. `auto` (default): its native function, synchronously, if that gives the same bits as the
    * public one on the records that the version is checked with. `public`: always the documented, asynchronous way.

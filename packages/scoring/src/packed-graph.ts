@@ -1,4 +1,7 @@
-/** The graph that is run: the package's own, and one derived from it whose inputs are packed by type, kept on disk. */
+/**
+ * The graphs that may be run: the package's own, and one derived from it whose inputs are packed by type and whose trees
+ * compare instead of looking categories up, kept on disk.
+ */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +9,8 @@ import { AssayError } from '@assay/contracts';
 import {
   inspect,
   type OnnxModel,
+  ORDERING_VERSION,
+  orderCategories,
   PACKING_VERSION,
   type PackedColumn,
   packInputs,
@@ -16,6 +21,7 @@ import {
 
 export interface PackedGraph {
   readonly onnx: Uint8Array;
+  /** Where the values of inputs go that are packed; of others nothing is said. */
   readonly columns: readonly PackedColumn[];
 }
 
@@ -45,10 +51,11 @@ export function readServable(onnx: Uint8Array): {
   return { model, onnx: rewrites.length === 0 ? onnx : writeModel(model), rewrites };
 }
 
-/** The packed graph, or undefined where there is nothing to pack. */
+/** The derived graph, or undefined where there is nothing to derive. */
 export function packGraph(model: OnnxModel): PackedGraph | undefined {
-  const { model: packed, columns } = packInputs(model);
-  return columns.length === 0 ? undefined : { onnx: writeModel(packed), columns };
+  const ordered = orderCategories(model);
+  const { model: packed, columns } = packInputs(ordered ?? model);
+  return columns.length === 0 && ordered === undefined ? undefined : { onnx: writeModel(packed), columns };
 }
 
 /** What is kept beside a packed graph in the cache. */
@@ -67,7 +74,7 @@ export async function cachedPackedGraph(
   cacheDir: string | undefined,
 ): Promise<PackedGraph | undefined> {
   if (cacheDir === undefined) return packGraph(model);
-  const stem = join(cacheDir, `${digest}-packing${PACKING_VERSION}`);
+  const stem = join(cacheDir, `${digest}-packing${PACKING_VERSION}.${ORDERING_VERSION}`);
   const cached = await readCache(stem);
   if (cached !== undefined) return cached;
   const packed = packGraph(model);

@@ -6,12 +6,12 @@ import { createEncoder } from './encoder.ts';
 import { executionClass } from './execution-class.ts';
 import { verifyGolden } from './golden-records.ts';
 import { PackedInputBatch } from './input-batch.ts';
-import type { Batching, GraphOptimization, InputBatch, OutputBatch, Scorer, ScorerOptions } from './interfaces.ts';
+import type { Batching, InputBatch, OutputBatch, Scorer, ScorerOptions } from './interfaces.ts';
 import { layoutOf } from './layout.ts';
 import { outputLayoutOf } from './output-batch.ts';
 import { cachedPackedGraph, type PackedGraph, readServable } from './packed-graph.ts';
 import { batchOf, type LoadedGraph, runRows } from './runner.ts';
-import { type ElementType, nativeCallIsKnown, openSession } from './session.ts';
+import { type ElementType, nativeCallIsKnown, openSession, type SessionOptions } from './session.ts';
 import { syntheticRecords } from './synthetic-records.ts';
 
 const DEFAULT_MAX_BATCH_ROWS = 64;
@@ -57,12 +57,13 @@ export interface ScorerSource {
 /** As `createScorer`, without golden outputs to compare with. */
 export async function loadScorer(source: ScorerSource, options: ScorerOptions = {}): Promise<Scorer> {
   const { maxBatchRows = DEFAULT_MAX_BATCH_ROWS, threads = 1, graphOptimization = 'all', signal } = options;
+  const { provider = 'cpu', fallback = false } = options;
   if (!Number.isInteger(maxBatchRows) || maxBatchRows < 1 || maxBatchRows > 65_536) {
     throw new AssayError('INVALID_ARGUMENT', `maxBatchRows is ${maxBatchRows}, expected an integer from 1 to 65536`);
   }
   const { model, onnx } = readServable(source.onnx);
   const load = (call: 'native' | 'public', packed?: PackedGraph) =>
-    loadGraph(source.signature, packed?.onnx ?? onnx, { call, threads, graphOptimization }, packed);
+    loadGraph(source.signature, packed?.onnx ?? onnx, { call, threads, graphOptimization, provider, fallback }, packed);
   const opened: LoadedGraph[] = [];
   const keep = (graph: LoadedGraph): LoadedGraph => {
     opened.push(graph);
@@ -113,7 +114,7 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
     return scorerOf(chosen, {
       signature: source.signature,
       digest: source.digest,
-      executionClass: executionClass({ threads, graphOptimization }),
+      executionClass: executionClass({ threads, graphOptimization, provider }),
       call: chosen.session.call,
       ...invariance,
       maxBatchRows,
@@ -153,7 +154,7 @@ function scorerOf(graph: LoadedGraph, facts: Omit<Scorer, 'newBatch' | 'run' | '
 async function loadGraph(
   signature: Signature,
   onnx: Uint8Array,
-  options: { call: 'native' | 'public'; threads: number; graphOptimization: GraphOptimization },
+  options: SessionOptions,
   packed: PackedGraph | undefined,
 ): Promise<LoadedGraph> {
   const session = await openSession(onnx, options);

@@ -10,7 +10,7 @@
 import { AssayError } from '@assay/contracts';
 import { ELEMENT_TYPE_CODES, SERVED_ELEMENT_TYPES, type ServedElementType } from '@assay/onnx';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
-import type { GraphOptimization } from './interfaces.ts';
+import type { ExecutionProvider, GraphOptimization } from './interfaces.ts';
 
 /** The version whose internal binding is known. With another one the public way is taken. */
 const KNOWN_VERSION = '1.30.0';
@@ -62,6 +62,12 @@ export interface SessionOptions {
   readonly call: 'native' | 'public';
   readonly threads: number;
   readonly graphOptimization: GraphOptimization;
+  /** Default `cpu`. */
+  readonly provider?: ExecutionProvider;
+  /** Whether nodes that the provider lacks may run on the CPU. Without it such a graph is refused. Default false. */
+  readonly fallback?: boolean;
+  /** Whether the runtime writes why it fails to standard error, with more than what it throws. */
+  readonly logsErrors?: boolean;
 }
 
 /** An input tensor over `data`, which must not change before the run is done. */
@@ -88,14 +94,18 @@ export async function openSession(model: Uint8Array, options: SessionOptions): P
   }
 }
 
-function runtimeOptions({ threads, graphOptimization }: SessionOptions): InferenceSession.SessionOptions {
+function runtimeOptions(options: SessionOptions): InferenceSession.SessionOptions {
+  const { threads, graphOptimization, provider = 'cpu', fallback = false, logsErrors = false } = options;
+  const onGpu = provider === 'tensorrt' ? ['tensorrt', 'cuda'] : [provider];
   return {
-    executionProviders: ['cpu'],
+    executionProviders: provider === 'cpu' ? ['cpu'] : [...onGpu, ...(fallback ? ['cpu'] : [])],
+    // By itself the runtime runs on the CPU what a provider lacks, and says nothing.
+    ...(provider === 'cpu' || fallback ? {} : { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential', // `parallel` costs milliseconds a run
     graphOptimizationLevel: graphOptimization,
-    logSeverityLevel: 4, // what fails is thrown as well; warnings of foreign graphs are nobody's to read
+    logSeverityLevel: logsErrors ? 3 : 4, // what fails is thrown as well; warnings of foreign graphs are nobody's to read
   };
 }
 

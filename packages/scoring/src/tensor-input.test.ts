@@ -52,6 +52,31 @@ function changed(name: string, change: Record<string, unknown>): unknown[] {
   return right.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor));
 }
 
+describe('texts as positions in a list', () => {
+  const texts = (codes: readonly number[], dictionary: readonly string[]) => ({
+    length: codes.length,
+    codes: Int32Array.from(codes),
+    dictionary,
+  });
+
+  test('are what they are one by one', () => {
+    const [batch, plain] = [newBatch(), newBatch()];
+    batch.appendTensors(changed('s', { data: texts([2, 0], ['b', 'not used \0', 'a']) }) as InputTensor[]);
+    plain.appendTensors(right);
+    expect(batch.arrays.map((array) => [...array])).toEqual(plain.arrays.map((array) => [...array]));
+  });
+
+  test('are refused where a row has one that is wrong or none, and only there', () => {
+    expect(details(changed('s', { data: texts([0, 1], ['a', 'cut\0off']) }))).toMatchObject([
+      { place: expect.stringMatching(/^inputs\[\d\]\.data\[1\]$/), message: expect.stringContaining('U+0000') },
+    ]);
+    expect(details(changed('s', { data: texts([-1, 0], ['a']) }))).toMatchObject([
+      { place: expect.stringMatching(/data\[0\]$/), expected: 'a string' },
+    ]);
+    expect(details(changed('s', { data: texts([0], ['a']) }))).toHaveLength(1);
+  });
+});
+
 describe('tensors', () => {
   test('are one column a feature, in any order, beside rows that are there already', () => {
     const batch = newBatch();

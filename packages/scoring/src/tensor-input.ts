@@ -1,10 +1,10 @@
 /** Tensors into rows: one column a feature, judged element by element by the same rules as records. */
 import { AssayError, type ErrorDetail, elementCount } from '@assay/contracts';
 import { type EncodedColumn, type Encoder, expectedOf, isMissing, nearestName } from './encoder.ts';
-import type { InputTensor, TensorData } from './interfaces.ts';
+import type { DictionaryData, InputTensor, TensorData } from './interfaces.ts';
 import { type Layout, storeElement } from './layout.ts';
 import type { ElementArray } from './session.ts';
-import { isRefused, show } from './values.ts';
+import { isRefused, type Refused, type Stored, show } from './values.ts';
 
 const MAX_DETAILS = 20;
 
@@ -114,6 +114,7 @@ function shapeProblem(
       expected: `as many as the shape [${shownShape(shape)}] says`,
     };
   }
+  if (isDictionary(data)) return undefined;
   if (!Array.isArray(data) && !DATA_TYPES[dtype].some((type) => data instanceof type)) {
     return { place: `${place}.data`, message: `is a ${data.constructor.name}`, expected: dtype };
   }
@@ -162,11 +163,13 @@ function storeColumn(
 ): void {
   const { rule, width } = column;
   const stride = layout.slots[column.slot]?.width ?? 0;
+  const judge = (value: unknown): Stored | Refused =>
+    isMissing(value) && rule.missing !== undefined ? rule.missing : rule.fromTensor(value);
+  const judgedAt = isDictionary(data) ? judgedOnce(data, judge) : (index: number) => judge(data[index]);
   for (let row = 0; row < rows; row++) {
     for (let i = 0; i < width; i++) {
       const index = row * width + i;
-      const value: unknown = data[index];
-      const stored = isMissing(value) && rule.missing !== undefined ? rule.missing : rule.fromTensor(value);
+      const stored = judgedAt(index);
       if (isRefused(stored)) {
         details.push({ place: `${place}.data[${index}]`, message: stored.message, expected: expectedOf(column) });
         if (details.length >= MAX_DETAILS) return;
@@ -175,6 +178,28 @@ function storeColumn(
       }
     }
   }
+}
+
+function isDictionary(data: TensorData): data is DictionaryData {
+  if (Array.isArray(data) || ArrayBuffer.isView(data)) return false;
+  return typeof data === 'object' && data !== null && 'codes' in data && data.codes instanceof Int32Array;
+}
+
+/** Each text is judged when it is first met: those that no row has say nothing. */
+function judgedOnce(
+  { codes, dictionary }: DictionaryData,
+  judge: (value: unknown) => Stored | Refused,
+): (index: number) => Stored | Refused {
+  const judged: (Stored | Refused | undefined)[] = new Array(dictionary.length).fill(undefined);
+  return (index) => {
+    const code = codes[index] ?? -1;
+    if (code < 0) return judge(null);
+    const known = judged[code];
+    if (known !== undefined) return known;
+    const stored = judge(dictionary[code]);
+    judged[code] = stored;
+    return stored;
+  };
 }
 
 /** INVALID_ARGUMENT with its first place in the message. */

@@ -1,5 +1,6 @@
 /** Columns as typed arrays. */
 import type { DuckDBDataChunk } from '@duckdb/node-api';
+import { createTextReader, type TextColumn } from './text-column.ts';
 
 /**
  * The values of one column in a chunk.
@@ -15,6 +16,9 @@ export type ColumnData =
   | { readonly kind: 'string'; readonly values: readonly (string | null)[] }
   | { readonly kind: 'codes'; readonly values: Int32Array };
 
+/** A column of features. */
+export type FeatureColumn = ColumnData | TextColumn;
+
 export interface TableChunk {
   readonly rows: number;
   /** In the order they were asked for. */
@@ -24,7 +28,7 @@ export interface TableChunk {
 export type ColumnKind = ColumnData['kind'];
 
 /** How a column of `kind` is written in the select list, so that the chunk holds no NULL but for strings and `valid`. */
-export function selectionOf(kind: ColumnKind, sql: string): string[] {
+export function selectionOf(kind: FeatureColumn['kind'], sql: string): string[] {
   switch (kind) {
     case 'float64':
       return [`coalesce(${sql}::DOUBLE, 'NaN'::DOUBLE)`];
@@ -37,17 +41,36 @@ export function selectionOf(kind: ColumnKind, sql: string): string[] {
     case 'codes':
       return [`coalesce(${sql}, -1)::INTEGER`];
     case 'string':
+    case 'texts':
       return [sql];
   }
 }
 
 /** The columns of a chunk whose select list was made by `selectionOf`, copied out of DuckDB's memory. */
 export function columnsOf(chunk: DuckDBDataChunk, kinds: readonly ColumnKind[]): ColumnData[] {
-  let position = 0;
+  return positionsOf(kinds).map((position, i) => columnAt(chunk, kinds[i] ?? 'string', position));
+}
+
+/** As `columnsOf`, for the chunks of one result: texts come as positions in a list. */
+export function featureColumnsReader(
+  kinds: readonly FeatureColumn['kind'][],
+): (chunk: DuckDBDataChunk) => FeatureColumn[] {
+  const positions = positionsOf(kinds);
+  const readers = kinds.map((kind): ((chunk: DuckDBDataChunk, position: number) => FeatureColumn) => {
+    if (kind !== 'texts') return (chunk, position) => columnAt(chunk, kind, position);
+    const read = createTextReader();
+    return (chunk, position) => read(chunk.getColumnVector(position), chunk.rowCount);
+  });
+  return (chunk) => readers.map((read, i) => read(chunk, positions[i] ?? 0));
+}
+
+/** Where each column begins in the select list: some have their validity beside them. */
+function positionsOf(kinds: readonly FeatureColumn['kind'][]): number[] {
+  let next = 0;
   return kinds.map((kind) => {
-    const column = columnAt(chunk, kind, position);
-    position += kind === 'int64' || kind === 'bool' ? 2 : 1; // these have their validity beside them
-    return column;
+    const position = next;
+    next += kind === 'int64' || kind === 'bool' ? 2 : 1;
+    return position;
   });
 }
 

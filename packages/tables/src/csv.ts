@@ -4,7 +4,7 @@ import { DataError } from './data-error.ts';
 import { literal, type Sandbox } from './duckdb.ts';
 
 /** The dialect, fixed: a dialect that is guessed reads a broken file as another good one. */
-export const CSV_DIALECT = `delim=',', quote='"', escape='"', comment='', header=true, strict_mode=true, ignore_errors=false, null_padding=false`;
+export const CSV_DIALECT = `delim=',', quote='"', escape='"', comment='', header=true, skip=0, strict_mode=true, ignore_errors=false, null_padding=false`;
 
 const MAX_HEADER_BYTES = 1 << 20;
 

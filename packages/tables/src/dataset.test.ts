@@ -108,6 +108,7 @@ describe('a CSV file', () => {
   test.each([
     ['has too few values', 'a,b\n1,2\n3\n', 3],
     ['has too many values', 'a,b\n1,2\n3,4,5\n6,7\n', 3],
+    ['could be a header of what follows', 'a,b\n1,2\n3,4,5\n', 3],
     ['leaves a quote open', 'a,b\n1,"2\n3,4\n', 2],
     ['breaks after the first twenty thousand rows', `a,b\n${'1,2\n'.repeat(30_000)}3\n`, 30_002],
     ['holds text where all before were numbers', `a,b\n${'1,2\n'.repeat(30_000)}x,3\n`, 30_002],

@@ -9,8 +9,8 @@ import { type PreparedTable, tableOf } from './prepared-table.ts';
 import { type DataFile, type DataFormat, findDataFiles, formatOf } from './source-files.ts';
 
 export interface DatasetSource {
-  /** An absolute file name or glob. */
-  readonly path: string;
+  /** An absolute file name or glob; or the files that `findDataFiles` found, which are then not hashed again. */
+  readonly path: string | readonly DataFile[];
   /** Default: by the file name. */
   readonly format?: DataFormat;
   /** CSV: SQL types of columns whose type the first rows do not tell. */
@@ -50,7 +50,7 @@ export interface Dataset {
 
 export async function openDataset(source: DatasetSource, options: DatasetOptions): Promise<Dataset> {
   const { signal } = options;
-  const files = await findDataFiles(source.path, signal);
+  const files = typeof source.path === 'string' ? await findDataFiles(source.path, signal) : source.path;
   const format = formatOf(files, source.format);
   const paths = files.map((file) => file.path);
   const sandbox = await openSandbox({

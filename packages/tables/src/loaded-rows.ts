@@ -2,7 +2,7 @@
 
 import { AssayError, type Dtype } from '@assay/contracts';
 import type { DuckDBConnection, DuckDBType } from '@duckdb/node-api';
-import { type ColumnData, type ColumnKind, columnsOf, selectionOf } from './columns.ts';
+import { type FeatureColumn, featureColumnsReader, selectionOf } from './columns.ts';
 import { identifier, literal, type Sandbox } from './duckdb.ts';
 import type { BoundFeature } from './feature-sql.ts';
 import type { RowEngine } from './row-engine.ts';
@@ -13,7 +13,7 @@ import type { BrokenRow, RowRun } from './text-rows.ts';
 export interface FeatureChunk {
   readonly rows: number;
   /** A vector comes as its JSON, a feature of a document as null. */
-  readonly columns: readonly ColumnData[];
+  readonly columns: readonly FeatureColumn[];
   /** NDJSON: the rows as they stand. */
   readonly documents?: readonly string[];
   /**
@@ -50,7 +50,6 @@ export interface ResultTable {
   /**
    * Writes the good rows.
    * @param selection SQL for what comes first, over `file`, `row`, and the results under their names
-   * @returns how many
    */
   write(request: {
     readonly path: string;
@@ -58,8 +57,24 @@ export interface ResultTable {
     readonly selection: readonly string[];
     /** Names for the copied columns. */
     readonly copyNames: readonly string[];
+    /** Whether to tell what the columns are. */
+    readonly describe?: boolean;
     readonly signal: AbortSignal;
-  }): Promise<number>;
+  }): Promise<WrittenRows>;
+}
+
+export interface WrittenRows {
+  readonly rows: number;
+  /** As asked for by `describe`, in their order. */
+  readonly columns?: readonly WrittenColumn[];
+}
+
+export interface WrittenColumn {
+  readonly name: string;
+  /** DuckDB's name of the type. */
+  readonly type: string;
+  /** Whether some row has no value. */
+  readonly nullable: boolean;
 }
 
 export interface ResultRows {
@@ -116,17 +131,18 @@ export function loadedRows(options: LoadedOptions): LoadedRows {
       // A column of texts that are all NULL would cost as much as one that is not.
       const told = [...(hasDocuments ? ['document'] : []), ...(hasProblems ? ['problem'] : [])];
       const names = [...features.map((_, i) => `f${i}`), ...told];
-      const kinds: ColumnKind[] = [...features.map(kindOf), ...told.map(() => 'string' as const)];
+      const kinds: FeatureColumn['kind'][] = [...features.map(kindOf), ...told.map(() => 'string' as const)];
       const selection = names.flatMap((name, i) => selectionOf(kinds[i] ?? 'string', name));
       const session = await connect();
       const result = await session.stream(`SELECT ${selection.join(', ')} FROM ${table}`, signal);
+      const columnsOf = featureColumnsReader(kinds);
       let fetching = result.fetchChunk();
       try {
         for (;;) {
           signal.throwIfAborted();
           const chunk = await fetching;
           if (chunk === null || chunk.rowCount === 0) return;
-          const columns = columnsOf(chunk, kinds);
+          const columns = columnsOf(chunk);
           fetching = result.fetchChunk(); // DuckDB works on the next while this one is looked at
           fetching.catch(() => undefined); // heard where it is awaited, unless nobody asks for it any more
           yield chunkOf(chunk.rowCount, columns, features.length, { hasDocuments, hasProblems });
@@ -146,7 +162,7 @@ export function loadedRows(options: LoadedOptions): LoadedRows {
       return {
         append: appender.append,
         end: appender.end,
-        async write({ path, format, selection, copyNames, signal: writing }) {
+        async write({ path, format, selection, copyNames, describe = false, signal: writing }) {
           const outputs = columns.map(
             ({ name, dtype }, i) => `${resultSql(dtype, `o${i}`, format)} AS ${identifier(name)}`,
           );
@@ -155,7 +171,8 @@ export function loadedRows(options: LoadedOptions): LoadedRows {
           const how = format === 'csv' ? 'FORMAT csv, HEADER true' : 'FORMAT parquet, COMPRESSION snappy';
           const sql = `SELECT ${[...selection, ...outputs, ...copied].join(', ')} FROM ${from} WHERE ok = 1`;
           const written = await session.rows(`COPY (${sql}) TO ${literal(path)} (${how})`, writing);
-          return Number(written[0]?.[0]);
+          const count = Number(written[0]?.[0]);
+          return describe ? { rows: count, columns: await describeRows(session, sql, writing) } : { rows: count };
         },
       };
     },
@@ -169,14 +186,27 @@ export function loadedRows(options: LoadedOptions): LoadedRows {
   };
 }
 
-function kindOf({ request, from }: BoundFeature): ColumnKind {
+async function describeRows(session: Sandbox, sql: string, signal: AbortSignal): Promise<WrittenColumn[]> {
+  const described = await session.rows(`SELECT column_name, column_type FROM (DESCRIBE ${sql})`, signal);
+  const names = described.map(([name]) => identifier(String(name)));
+  const missing = names.map((name) => `coalesce(bool_or(${name} IS NULL), false)`).join(', ');
+  const [nullable = []] = await session.rows(`SELECT ${missing} FROM (${sql})`, signal);
+  return described.map(([name, type], i) => ({
+    name: String(name),
+    type: String(type),
+    nullable: nullable[i] === true,
+  }));
+}
+
+function kindOf({ request, from }: BoundFeature): FeatureColumn['kind'] {
   if (from === 'document' || request.shape.length > 0) return 'string';
+  if (request.dtype === 'string') return 'texts';
   return request.dtype === 'timestamp' ? 'int64' : request.dtype;
 }
 
 function chunkOf(
   rows: number,
-  columns: readonly ColumnData[],
+  columns: readonly FeatureColumn[],
   features: number,
   { hasDocuments, hasProblems }: Pick<LoadedOptions, 'hasDocuments' | 'hasProblems'>,
 ): FeatureChunk {
@@ -191,7 +221,7 @@ function chunkOf(
   };
 }
 
-function textsOf(column: ColumnData | undefined): readonly (string | null)[] {
+function textsOf(column: FeatureColumn | undefined): readonly (string | null)[] {
   if (column?.kind === 'string') return column.values;
   throw new AssayError('INTERNAL', 'a text column of a chunk is none');
 }

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { FeatureColumn } from './columns.ts';
 import type { FeatureRequest } from './feature-sql.ts';
 import { countFileRows } from './file-rows.ts';
 import type { FeatureChunk, LoadedRows } from './loaded-rows.ts';
@@ -43,6 +44,11 @@ async function chunksOf(loaded: LoadedRows): Promise<FeatureChunk[]> {
   return Array.fromAsync(loaded.chunks(signal));
 }
 
+function valueAt(column: FeatureColumn | undefined, row: number): unknown {
+  if (column?.kind === 'texts') return column.dictionary[column.codes[row] ?? -1] ?? null;
+  return column?.values[row];
+}
+
 /** Values of the first feature, `undefined` where a row has a problem. */
 async function valuesOf(loaded: LoadedRows): Promise<unknown[]> {
   const chunks = await chunksOf(loaded);
@@ -50,7 +56,7 @@ async function valuesOf(loaded: LoadedRows): Promise<unknown[]> {
     Array.from({ length: rows }, (_, row) => {
       if (problems?.[row] !== undefined) return undefined;
       const [column] = columns;
-      return column !== undefined && 'valid' in column && column.valid?.[row] === 0 ? null : column?.values[row];
+      return column !== undefined && 'valid' in column && column.valid?.[row] === 0 ? null : valueAt(column, row);
     }),
   );
 }
@@ -101,7 +107,7 @@ test('an expression sees the types that the first rows tell, or that it is given
     const features = [feature('day', 'int64', 'day(day)'), feature('code', 'int64', 'code + 1')];
     await source.bind({ features, copy: [], signal });
     const [chunk] = await chunksOf(await source.load(source.start, 100, signal));
-    expect(chunk?.columns.map(({ values }) => [...values])).toEqual([
+    expect(chunk?.columns.map((column) => [0, 1].map((row) => valueAt(column, row)))).toEqual([
       [31n, 1n],
       [8n, 9n],
     ]);
@@ -120,7 +126,7 @@ test('a value that is not of the type of its column is a problem of the expressi
     const loaded = await source.load({ ...source.start, ...(await positionAt(source, 29_999)) }, 10, signal);
     const [chunk] = await chunksOf(loaded);
     expect(chunk?.problems).toEqual([undefined, ['sthe column "a": x is no BIGINT'], undefined]);
-    expect(chunk?.columns[0]?.values[2]).toBe(8n);
+    expect(valueAt(chunk?.columns[0], 2)).toBe(8n);
   });
 });
 
@@ -142,7 +148,7 @@ test('an expression that fails on a row is a problem of that row alone', async (
     const problems = chunks.flatMap((chunk) => chunk.problems ?? Array.from({ length: chunk.rows }, () => undefined));
     expect(problems.flatMap((problem, i) => (problem === undefined ? [] : [i]))).toEqual([3, 1003, 2003, 3003, 4003]);
     expect(problems[3]).toEqual(['sits SQL fails on this row', 'sits SQL fails on this row']);
-    expect(chunks[0]?.columns[1]?.values[4]).toBe(5n);
+    expect(valueAt(chunks[0]?.columns[1], 4)).toBe(5n);
   });
 });
 
@@ -235,13 +241,25 @@ test('rows without a result are left out when the results are written, and colum
       results.write({ path, format: 'csv', selection: ['"row"'], copyNames: ['t'], signal });
     await expect(write(join(dir, 'elsewhere.csv'))).rejects.toThrow(/Permission/);
     const out = join(workDir, 'out.csv');
-    expect(await write(out)).toBe(2);
+    expect(await write(out)).toEqual({ rows: 2 });
     expect((await readFile(out, 'utf8')).split('\n')).toEqual([
       'row,p,s,yes,at,t',
       '1,0.1,é,true,1970-01-01T00:00:00.000000Z,one',
       '3,0.5,"b""",false,1970-01-01T00:00:00.000001Z,"th,ree"',
       '',
     ]);
+    const described = { path: join(workDir, 'out.parquet'), format: 'parquet', selection: ['"row"'] } as const;
+    expect(await results.write({ ...described, copyNames: ['t'], describe: true, signal })).toEqual({
+      rows: 2,
+      columns: [
+        { name: 'row', type: 'BIGINT', nullable: false },
+        { name: 'p', type: 'FLOAT', nullable: false },
+        { name: 's', type: 'VARCHAR', nullable: false },
+        { name: 'yes', type: 'BOOLEAN', nullable: false },
+        { name: 'at', type: 'TIMESTAMP WITH TIME ZONE', nullable: false },
+        { name: 't', type: 'VARCHAR', nullable: false },
+      ],
+    });
   });
 });
 

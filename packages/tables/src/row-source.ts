@@ -8,24 +8,17 @@ import { AssayError } from '@assay/contracts';
 import { DataError } from './data-error.ts';
 import { identifier, literal, reasonOf, type Sandbox } from './duckdb.ts';
 import type { SourceColumn } from './expressions.ts';
-import {
-  type BoundFeature,
-  bindFeatures,
-  DOCUMENT,
-  type FeatureRequest,
-  missingColumn,
-  rawName,
-} from './feature-sql.ts';
+import { type BoundFeature, bindFeatures, type FeatureRequest, missingColumn, rawName } from './feature-sql.ts';
 import { describeInput, findInput } from './input-files.ts';
 import { type LoadedRows, loadedRows } from './loaded-rows.ts';
 import { openRowEngine, type RowEngine } from './row-engine.ts';
+import { carefulSelection, parquetRows, strictSelection, textRows } from './row-queries.ts';
 import type { DataFile, DataFormat } from './source-files.ts';
 import {
   afterHeader,
   type BrokenRow,
   checkJsonRow,
   frameRows,
-  MAX_ROW_BYTES,
   type RowRules,
   type RowRun,
   type TextPosition,
@@ -248,7 +241,7 @@ class Source implements RowSource {
     if (this.format === 'parquet') {
       const all = await this.#parquetRows(file, signal);
       const to = Math.min(all, position.rows + rows);
-      const sql = `read_parquet(${literal(path)}, file_row_number=true) WHERE file_row_number >= ${position.rows} AND file_row_number < ${to}`;
+      const sql = parquetRows(path, position.rows, to);
       const count = to - position.rows;
       const runs = count === 0 ? [] : [{ row: position.rows + 1, rows: count }];
       return {
@@ -272,85 +265,28 @@ class Source implements RowSource {
       signal,
     }).finally(() => handle.close());
     const { rows: count, runs, broken, next, ended } = framed;
-    return { segment: { file, sql: this.#textSql(slice), rows: count, runs, broken }, next: { file, ...next }, ended };
-  }
-
-  /** The rows of a slice: each text column under its raw name, and typed under its own where SQL of the user reads it. */
-  #textSql(slice: string): string {
     const { columns, format } = this;
-    const shared = `header=false, auto_detect=false, comment='', new_line='\\n', strict_mode=true, max_line_size=${2 * MAX_ROW_BYTES}`;
-    const typed = (index: number, from: string): string[] => {
-      const column = columns[index];
-      if (column === undefined || !this.#needsTypes) return [];
-      return [`TRY_CAST(${from} AS ${column.type}) AS ${identifier(column.name)}`];
-    };
-    if (format === 'csv') {
-      const texts = columns.map((_, i) => `'${rawName(i)}': 'VARCHAR'`).join(', ');
-      const selection = ['*', ...columns.flatMap((_, i) => typed(i, rawName(i)))].join(', ');
-      return `(SELECT ${selection} FROM read_csv(${literal(slice)}, delim=',', quote='"', escape='"', null_padding=false, columns={${texts}}, ${shared}))`;
-    }
-    const document = `read_csv(${literal(slice)}, delim='\x01', quote='', escape='', columns={'${DOCUMENT}': 'VARCHAR'}, ${shared})`;
-    const isNeeded = this.#needsTypes || this.#copies.length > 0;
-    const values = isNeeded
-      ? columns.flatMap(({ name }, i) => {
-          const pointer = literal(`/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
-          return [`${DOCUMENT}->>${pointer} AS ${rawName(i)}`, ...typed(i, `(${DOCUMENT}->${pointer})`)];
-        })
-      : [];
-    return `(SELECT ${[DOCUMENT, ...values].join(', ')} FROM ${document})`;
+    const sql = textRows(slice, { format, columns, needsTypes: this.#needsTypes, hasCopies: this.#copies.length > 0 });
+    return { segment: { file, sql, rows: count, runs, broken }, next: { file, ...next }, ended };
   }
 
   /** Into the table: first as it stands; where SQL fails on a value, again with each row judged by itself. */
   async #insert(table: string, segment: Segment, isThere: boolean, signal: AbortSignal): Promise<void> {
     const { session } = this.#opened;
+    const request = { features: this.#features, copies: this.#copies, hasDocuments: this.hasDocuments };
     const begin = isThere ? `INSERT INTO ${table}` : `CREATE TABLE ${table} AS`;
     try {
-      await session.run(`${begin} ${this.#selection(segment.sql)}`, signal);
+      await session.run(`${begin} ${strictSelection(request, segment.sql)}`, signal);
     } catch (strict) {
       signal.throwIfAborted();
       try {
-        await session.run(`${begin} ${this.#carefulSelection(segment.sql)}`, signal);
+        await session.run(`${begin} ${carefulSelection(request, segment.sql)}`, signal);
       } catch (error) {
         signal.throwIfAborted();
         const path = this.files[segment.file]?.path;
         throw new DataError(`${path}: ${reasonOf(error)}`, { cause: new AggregateError([strict, error]) });
       }
     }
-  }
-
-  #selection(source: string): string {
-    const misfits = this.#features.map(({ misfit }) => misfit ?? 'NULL');
-    const isSuspect = this.#features.flatMap(({ misfit }) => (misfit === undefined ? [] : [`${misfit} IS NOT NULL`]));
-    const problem = isSuspect.length === 0 ? 'NULL::VARCHAR' : problemSql(isSuspect, misfits);
-    const values = this.#features.map(({ sql, type }, i) => `CAST(${sql} AS ${type}) AS f${i}`);
-    return `SELECT ${[...values, `${problem} AS problem`, ...this.#carried()].join(', ')} FROM ${source}`;
-  }
-
-  #carefulSelection(source: string): string {
-    const tried = this.#features.map(({ sql }, i) => `TRY({'v': ${sql}}) AS t${i}`);
-    const told = this.#features.map(({ misfit, raw }, i) => {
-      const failed = raw === undefined ? `'sits SQL fails on this row'` : `'r' || ${raw}`;
-      return `coalesce(${misfit ?? 'NULL::VARCHAR'}, CASE WHEN TRY({'v': ${this.#features[i]?.sql}}) IS NULL THEN ${failed} END) AS m${i}`;
-    });
-    const inner = `SELECT ${[...tried, ...told, ...this.#carried((sql) => `TRY(${sql})`)].join(', ')} FROM ${source}`;
-    const values = this.#features.map(({ type }, i) => `CAST(t${i}.v AS ${type}) AS f${i}`);
-    const marks = this.#features.map((_, i) => `m${i}`);
-    const problem =
-      marks.length === 0
-        ? 'NULL::VARCHAR'
-        : problemSql(
-            marks.map((m) => `${m} IS NOT NULL`),
-            marks,
-          );
-    const carried = [...(this.hasDocuments ? ['document'] : []), ...this.#copies.map((_, i) => `x${i}`)];
-    return `SELECT ${[...values, `${problem} AS problem`, ...carried].join(', ')} FROM (${inner})`;
-  }
-
-  #carried(wrap: (sql: string) => string = (sql) => sql): string[] {
-    return [
-      ...(this.hasDocuments ? [`${DOCUMENT} AS document`] : []),
-      ...this.#copies.map((sql, i) => `${wrap(sql)} AS x${i}`),
-    ];
   }
 
   async #parquetRows(file: number, signal: AbortSignal): Promise<number> {
@@ -378,8 +314,4 @@ class Source implements RowSource {
     this.#opened.engine.close();
     await rm(join(this.#opened.options.workDir, 'spill'), { recursive: true, force: true });
   }
-}
-
-function problemSql(isSuspect: readonly string[], misfits: readonly string[]): string {
-  return `CASE WHEN ${isSuspect.join(' OR ')} THEN to_json([${misfits.join(', ')}])::VARCHAR END`;
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BatchClient, createBatchClient } from '@assay/client';
 import type { BatchJob, BatchResult, BatchSpec, Dtype, KeySnapshot } from '@assay/contracts';
-import { openDatabaseEventBus } from '@assay/events';
+import { type EventBus, openDatabaseEventBus } from '@assay/events';
 import { createLogger, loadConfig } from '@assay/runtime';
 import { type ColumnData, openDataset } from '@assay/tables';
 import { batchConfig } from './config.ts';
@@ -98,6 +98,7 @@ export interface BatchUnderTest {
   readonly url: string;
   readonly client: BatchClient;
   readonly registry: RegistryUnderTest;
+  readonly bus: EventBus;
   readonly dataDir: string;
   /** Creates a job and follows it to its end. */
   run(spec: BatchSpec): Promise<BatchJob>;
@@ -128,6 +129,7 @@ export async function startBatch(
     url,
     client,
     registry,
+    bus,
     dataDir,
     run: async (spec) => follow(client, (await client.createJob({ spec })).id),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -1,33 +1,25 @@
 /** The batch service's own metrics; those of its requests come from the HTTP app. */
-import { counter, defineMetrics, gauge, histogram, type MetricsOf } from '@assay/runtime';
+import { jobMetrics } from '@assay/job-service';
+import { counter, defineMetrics, histogram, type MetricsOf } from '@assay/runtime';
 
 export const batchMetrics = defineMetrics('batch', {
-  jobs: counter({
-    name: 'assay_batch_jobs_total',
-    help: 'Jobs that ended, by the state they ended in: succeeded, failed, cancelled.',
-    labels: ['state'],
-  }),
-  attemptFailures: counter({
-    name: 'assay_batch_attempt_failures_total',
-    help: 'Attempts that failed, by kind of failure; a job that is tried again counts once for each.',
-    labels: ['kind'],
-  }),
-  jobDuration: histogram({
-    name: 'assay_batch_job_duration_seconds',
-    help: 'Time from the first start of a job to its end, by the state it ended in.',
-    unit: 'seconds',
-    labels: ['state'],
-    buckets: [1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400],
-  }),
-  unfinished: gauge({
-    name: 'assay_batch_unfinished_jobs',
-    help: 'Jobs that have not ended, by state: queued, starting, running.',
-    labels: ['state'],
-  }),
+  ...jobMetrics('batch'),
   rows: counter({
     name: 'assay_batch_rows_total',
     help: 'Rows of finished shards, by what became of them: scored, failed.',
     labels: ['outcome'],
+  }),
+  predictions: counter({
+    name: 'assay_batch_predictions_total',
+    help: 'Predictions that were chosen for the prediction log, by what became of them: logged, dropped.',
+    labels: ['outcome'],
+  }),
+  rowDuration: histogram({
+    name: 'assay_batch_row_duration_seconds',
+    help: 'Time for a row, by stage: read, score, write; the mean of the shards that were finished since the report before.',
+    unit: 'seconds',
+    labels: ['stage', 'model', 'version'],
+    buckets: [1e-6, 2e-6, 4e-6, 8e-6, 1.6e-5, 3.2e-5, 6.4e-5, 1.3e-4, 2.5e-4, 5e-4, 1e-3, 1e-2, 0.1],
   }),
   stageSeconds: counter({
     name: 'assay_batch_stage_seconds_total',

@@ -67,6 +67,16 @@ export const inferenceConfig = defineConfig('inference', {
     default: 1,
     description: 'Threads of one run. With more than one, some models give other bits from run to run.',
   }),
+  provider: setting(Type.Enum(['cpu', 'cuda', 'tensorrt']), {
+    default: 'cpu',
+    description:
+      'Where models run: `cpu`, or on a GPU by `cuda` or `tensorrt`. A GPU is tried at the start; without one the service does not start. A model with a node that the GPU cannot run is refused.',
+  }),
+  providerFallback: setting(Type.Boolean(), {
+    default: false,
+    description:
+      'Whether models, or those of their nodes that the GPU cannot run, may run on the CPU instead. A start without the GPU is then a warning, told by readiness and by assay_inference_provider_missing.',
+  }),
   maxQueueRows: setting(count(10_000_000), {
     default: 4096,
     unit: 'rows',
@@ -92,11 +102,15 @@ export const inferenceConfig = defineConfig('inference', {
     description:
       'The share of predictions that is logged, record and outputs, so that it can be looked up and replayed; 0 logs none.',
   }),
+  predictionLogRatios: setting(Type.Record(Type.String(), Type.Number({ minimum: 0, maximum: 1 })), {
+    default: {},
+    description: 'The share of single endpoints, by name, in place of predictionLogRatio: `{"flight-delay": 0.1}`.',
+  }),
   predictionLogMaxPerSecond: setting(count(1_000_000), {
     default: 500,
     unit: 'rows',
     description:
-      'Most predictions logged in a second; what is more is dropped and counted. It bounds what the log costs a busy endpoint.',
+      'Most predictions logged in a second, those of requests and of streams apart; what is more is dropped and counted. It bounds what the log costs a busy endpoint.',
   }),
   predictionLogQueueRows: setting(count(1_000_000), {
     default: 8192,
@@ -113,6 +127,12 @@ export const inferenceConfig = defineConfig('inference', {
     default: 200,
     unit: 'ms',
     description: 'How long predictions are gathered before they are logged together.',
+  }),
+  eventsUrl: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    secret: true,
+    description:
+      'Where predictions are logged: `kafka:` (the brokers of ASSAY_KAFKA_BROKERS; those of streams in the transaction of their results), or the database of an event log, `postgres://…`. Without it `kafka:` where there are brokers, else they are not logged. Not read when another program hands the service its event bus.',
   }),
   pipelinesFile: setting(Type.String(), {
     default: '',

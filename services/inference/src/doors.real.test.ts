@@ -155,7 +155,7 @@ describe('what describes an endpoint', () => {
       /assay_inference_requests_total\{endpoint="seven",model="seven",version="1",code="OK"\} [1-9]/,
       /assay_inference_requests_total\{endpoint="seven",model="seven",version="1",code="INVALID_ARGUMENT"\} [1-9]/,
       /assay_inference_requests_total\{endpoint="",model="",version="",code="NOT_FOUND"\} [1-9]/,
-      /assay_inference_request_seconds_count\{endpoint="seven",model="seven",version="1"\} [1-9]/,
+      /assay_inference_request_seconds_count\{door="rest",endpoint="seven",model="seven",version="1"\} [1-9]/,
       /assay_inference_batch_rows_bucket\{endpoint="seven",model="seven",version="1",le="2"\} [1-9]/,
       /assay_inference_loaded_versions 2/,
       /assay_inference_routing_revision 1/,

@@ -2,6 +2,7 @@
 import { counter, DURATION_BUCKETS, defineMetrics, gauge, histogram } from '@assay/runtime';
 
 const BY_VERSION = ['endpoint', 'model', 'version'] as const;
+const BY_DOOR = ['door', ...BY_VERSION] as const;
 
 export const inferenceMetrics = defineMetrics('inference', {
   requests: counter({
@@ -13,23 +14,23 @@ export const inferenceMetrics = defineMetrics('inference', {
   rows: counter({ name: 'assay_inference_rows_total', help: 'Records scored.', labels: BY_VERSION }),
   queue: histogram({
     name: 'assay_inference_queue_seconds',
-    help: 'From submission to the run that answered it.',
+    help: 'From submission to the run that answered it, by the door (rest, oip, kafka) that it came through.',
     unit: 'seconds',
-    labels: BY_VERSION,
+    labels: BY_DOOR,
     buckets: DURATION_BUCKETS,
   }),
   inference: histogram({
     name: 'assay_inference_run_seconds',
-    help: 'The run of the model that answered the request.',
+    help: 'The run of the model that answered the request, by door.',
     unit: 'seconds',
-    labels: BY_VERSION,
+    labels: BY_DOOR,
     buckets: DURATION_BUCKETS,
   }),
   total: histogram({
     name: 'assay_inference_request_seconds',
-    help: 'From the arrival of the request to its predictions.',
+    help: 'From the arrival of the request to its predictions, by door. A request of the door kafka is a slice of the records of a chunk.',
     unit: 'seconds',
-    labels: BY_VERSION,
+    labels: BY_DOOR,
     buckets: DURATION_BUCKETS,
   }),
   batchRows: histogram({
@@ -58,6 +59,10 @@ export const inferenceMetrics = defineMetrics('inference', {
   heldBack: gauge({
     name: 'assay_inference_held_back_endpoints',
     help: 'Endpoints whose newest revision is not, or not wholly, applied because of a failure.',
+  }),
+  providerMissing: gauge({
+    name: 'assay_inference_provider_missing',
+    help: '1 where models run on the CPU because the GPU that was asked for cannot be used, else 0.',
   }),
   routingRevision: gauge({
     name: 'assay_inference_routing_revision',

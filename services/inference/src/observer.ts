@@ -1,6 +1,6 @@
 /** What the domain tells, as metrics and log lines. */
-import { AssayError, type ErrorCode, type RoutedVersion } from '@assay/contracts';
-import { type BoundCounter, createMetrics, type Logger, type Registry } from '@assay/runtime';
+import { AssayError, type Door, type ErrorCode, type RoutedVersion } from '@assay/contracts';
+import { type BoundCounter, type BoundHistogram, createMetrics, type Logger, type Registry } from '@assay/runtime';
 import type { ScoreRecorder, ServingObserver } from './domain/version.ts';
 import { inferenceMetrics } from './metrics.ts';
 import type { DropReason } from './predictions/prediction-log.ts';
@@ -11,6 +11,8 @@ export interface Gauges {
   loadedVersions(): number;
   heldBackEndpoints(): number;
   queuedPredictions(): number;
+  /** Of the service for as long as it runs. */
+  readonly isProviderMissing: boolean;
 }
 
 export interface Observer extends ServingObserver {
@@ -51,6 +53,7 @@ export function createObserver(registry: Registry, log: Logger): Observer {
       metrics.heldBack.onScrape(() => heldBack.set(gauges.heldBackEndpoints()));
       const predictions = metrics.predictionsQueued.bind({});
       metrics.predictionsQueued.onScrape(() => predictions.set(gauges.queuedPredictions()));
+      metrics.providerMissing.bind({}).set(gauges.isProviderMissing ? 1 : 0);
     },
     predictionsLogged(rows) {
       predictionsLogged.inc(rows);
@@ -126,17 +129,35 @@ interface VersionSeries extends ScoreRecorder {
   forget(): void;
 }
 
+interface DoorSeries {
+  readonly queue: BoundHistogram;
+  readonly inference: BoundHistogram;
+  readonly total: BoundHistogram;
+}
+
 function bindSeries(metrics: InferenceMetrics, endpoint: string, version: RoutedVersion): VersionSeries {
   const labels = { endpoint, model: version.modelName, version: String(version.version) };
   const ok = metrics.requests.bind({ ...labels, code: 'OK' });
   const failures = new Map<ErrorCode, BoundCounter>();
   const scoredRows = metrics.rows.bind(labels);
-  const queue = metrics.queue.bind(labels);
-  const inference = metrics.inference.bind(labels);
-  const total = metrics.total.bind(labels);
+  const doors = new Map<Door, DoorSeries>();
+  const doorOf = (door: Door): DoorSeries => {
+    let found = doors.get(door);
+    if (found === undefined) {
+      const own = { door, ...labels };
+      found = {
+        queue: metrics.queue.bind(own),
+        inference: metrics.inference.bind(own),
+        total: metrics.total.bind(own),
+      };
+      doors.set(door, found);
+    }
+    return found;
+  };
   const batch = metrics.batchRows.bind(labels);
   return {
-    scored(rows, batchRows, queueMs, inferenceMs, totalMs) {
+    scored(door, rows, batchRows, queueMs, inferenceMs, totalMs) {
+      const { queue, inference, total } = doorOf(door);
       ok.inc();
       scoredRows.inc(rows);
       queue.observe(queueMs / 1000);
@@ -154,8 +175,9 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
     },
     forget() {
       for (const code of ['OK', ...failures.keys()]) metrics.requests.remove({ ...labels, code });
-      for (const metric of [metrics.rows, metrics.queue, metrics.inference, metrics.total, metrics.batchRows]) {
-        metric.remove(labels);
+      for (const metric of [metrics.rows, metrics.batchRows]) metric.remove(labels);
+      for (const door of doors.keys()) {
+        for (const metric of [metrics.queue, metrics.inference, metrics.total]) metric.remove({ door, ...labels });
       }
     },
   };

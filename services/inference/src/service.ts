@@ -1,8 +1,10 @@
 /** The service put together: domain, doors, caches. */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openAccess } from '@assay/access';
 import { createRegistryClient } from '@assay/client';
 import { AssayError, type RoutingSnapshot } from '@assay/contracts';
+import type { NewTopicOptions } from '@assay/events/kafka-records';
 import { type Access, type App, createHttpApp, drainAndClose, listen, type ReadyReport } from '@assay/http';
 import type { KafkaSettings } from '@assay/kafka';
 import {
@@ -14,19 +16,20 @@ import {
   type Registry,
   type Service,
 } from '@assay/runtime';
-import { openAccess } from './access.ts';
 import type { InferenceConfig } from './config.ts';
 import { createReadiness, type Readiness } from './domain/readiness.ts';
 import { createServing, type Serving } from './domain/serving.ts';
 import type { LoadVersion, PackageSource, RoutingSource } from './domain/version.ts';
 import { addNamedRoutes } from './http/named-routes.ts';
 import { addOipRoutes } from './http/oip/routes.ts';
-import type { Streams } from './kafka/streams.ts';
+import type { Streams, StreamsOptions } from './kafka/streams.ts';
 import { createObserver, type Observer } from './observer.ts';
-import { createPredictionLog, type EventSink, type PredictionLog } from './predictions/prediction-log.ts';
+import { openPredictionLogs } from './predictions/open-predictions.ts';
+import type { EventSink, PredictionLog } from './predictions/prediction-log.ts';
 import { createPackageCache } from './routing/package-cache.ts';
 import { createRegistryRouting } from './routing/registry-source.ts';
 import { createSnapshotCache, type SnapshotCache } from './routing/snapshot-cache.ts';
+import { chooseProvider, type ProviderChoice } from './versions/choose-provider.ts';
 import { createVersionLoader } from './versions/load-version.ts';
 
 /** Where models come from: a routing source and the packages that it names. */
@@ -42,6 +45,11 @@ export interface InferenceDependencies {
   readonly models?: ModelSource;
   /** Where predictions are logged; without it none are. It stays its owner's to close. */
   readonly predictions?: EventSink;
+  /**
+   * Given when `predictions` is the cluster of `kafka`: streams then log in the transaction of their results. How the
+   * topic is made where it is not there yet.
+   */
+  readonly predictionTopics?: NewTopicOptions;
   /** How to reach Kafka, for the pipelines that the config names. */
   readonly kafka?: KafkaSettings;
   readonly log?: Logger;
@@ -61,13 +69,14 @@ const DESCRIPTION =
 export async function createService(config: InferenceConfig, deps: InferenceDependencies = {}): Promise<Service> {
   const log = deps.log ?? createLogger({ service: 'inference', level: config.logLevel });
   const registry = deps.registry ?? createRegistry();
+  const provider = await chooseProvider(config, log);
   const openStreams = await prepareStreams(config, deps.kafka);
   const observer = createObserver(registry, log);
   const source = deps.models === undefined ? await openRegistrySource(config, log) : staticSource(deps.models);
   const serving = createServing({
     routing: source.routing,
     packages: source.packages,
-    load: createLoader(config, source.packages, log),
+    load: createLoader(config, source.packages, provider, log),
     observer,
     maxConcurrentLoads: config.maxConcurrentLoads,
     loadTimeoutMs: config.loadTimeoutMs,
@@ -78,20 +87,21 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
   });
   const staleAfterMs = source.isStatic ? Number.POSITIVE_INFINITY : config.routingStaleAfterMs;
   const readiness = createReadiness(serving, { ageMs: () => observer.routingAgeMs(), staleAfterMs });
-  const predictions = openPredictionLog(config, deps.predictions, observer, log);
-  watch(observer, serving, predictions);
+  const { predictions: sink, predictionTopics: topics } = deps;
+  const predictions = openPredictionLogs(config, sink === undefined ? undefined : { sink, topics }, observer, log);
+  watch(observer, serving, predictions?.requests, provider);
   let isStopping = false;
-  const guard = openAccess(config, log, registry);
+  const guard = openAccess(config, { cacheFile: join(config.cacheDir, 'keys.json'), log, registry });
   const isReady = () => !isStopping && readiness().ready && guard.access.ready() === true;
-  const streams = openStreams?.({ serving, registry, log });
+  const streams = openStreams?.({ serving, registry, log, predictions: await predictions?.ofStreams() });
   const app = createApp(config, {
     log,
     registry,
     serving,
-    readiness: () => withStreams(readiness(), streams),
+    readiness: () => withStreams(withProvider(readiness(), provider), streams),
     isReady,
     access: guard.access,
-    predictions,
+    predictions: predictions?.requests,
   });
   const addresses: Record<string, string> = {};
 
@@ -115,7 +125,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
       const [{ cutOff }] = await Promise.all([drainAndClose(app, config), streams?.close()]);
       if (cutOff > 0) log.warn({ cutOff }, 'requests were cut off by the stop');
       await serving.close();
-      await predictions?.close(config.closeTimeoutMs);
+      await predictions?.requests.close(config.closeTimeoutMs);
       await guard.close();
       await source.close();
     },
@@ -129,7 +139,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
 async function prepareStreams(
   { pipelinesFile }: InferenceConfig,
   kafka: KafkaSettings | undefined,
-): Promise<((parts: Pick<AppParts, 'serving' | 'registry' | 'log'>) => Streams) | undefined> {
+): Promise<((parts: Omit<StreamsOptions, 'kafka' | 'pipelines'>) => Streams) | undefined> {
   if (pipelinesFile === '') return undefined;
   if (kafka === undefined) {
     throw new AssayError('INVALID_ARGUMENT', `${pipelinesFile} names pipelines, and no Kafka: set ASSAY_KAFKA_BROKERS`);
@@ -191,11 +201,17 @@ async function openRegistrySource(config: InferenceConfig, log: Logger): Promise
   };
 }
 
-function createLoader(config: InferenceConfig, packages: PackageSource, log: Logger): LoadVersion {
+function createLoader(
+  config: InferenceConfig,
+  packages: PackageSource,
+  provider: ProviderChoice,
+  log: Logger,
+): LoadVersion {
   return createVersionLoader({
     packages,
     maxBatchRows: config.maxBatchRows,
     threads: config.threads,
+    provider,
     maxQueueRows: config.maxQueueRows,
     graphCacheDir: graphsDir(config),
     log,
@@ -230,32 +246,18 @@ async function readCached(snapshots: SnapshotCache, log: Logger): Promise<Routin
   }
 }
 
-function openPredictionLog(
-  config: InferenceConfig,
-  sink: EventSink | undefined,
+function watch(
   observer: Observer,
-  log: Logger,
-): PredictionLog | undefined {
-  if (sink === undefined || config.predictionLogRatio === 0) return undefined;
-  return createPredictionLog({
-    sink,
-    ratio: config.predictionLogRatio,
-    maxRowsPerSecond: config.predictionLogMaxPerSecond,
-    maxQueueRows: config.predictionLogQueueRows,
-    maxQueueBytes: config.predictionLogQueueBytes,
-    lingerMs: config.predictionLogLingerMs,
-    log,
-    logged: observer.predictionsLogged,
-    dropped: observer.predictionsDropped,
-  });
-}
-
-function watch(observer: Observer, { live, convergence }: Serving, predictions: PredictionLog | undefined): void {
+  { live, convergence }: Serving,
+  predictions: PredictionLog | undefined,
+  { problem }: ProviderChoice,
+): void {
   observer.watch({
     queuedRows: () => live.queuedRows,
     loadedVersions: () => live.size,
     heldBackEndpoints: () => convergence.status().filter(({ problem }) => problem !== undefined).length,
     queuedPredictions: () => predictions?.queuedRows ?? 0,
+    isProviderMissing: problem !== undefined,
   });
 }
 
@@ -310,7 +312,12 @@ function withKeys({ ready, checks }: ReadyReport, access: Access | undefined): R
   return { ready: false, checks: { ...checks, keys: { ready: false, message: problem } } };
 }
 
-function withStreams({ ready, checks }: Readiness, streams: Streams | undefined): ReadyReport {
+/** It serves, on the CPU; an operator who asked for a GPU hears of it. */
+function withProvider({ ready, checks }: Readiness, { problem }: ProviderChoice): ReadyReport {
+  return { ready, checks: problem === undefined ? checks : { ...checks, provider: { ready: true, message: problem } } };
+}
+
+function withStreams({ ready, checks }: ReadyReport, streams: Streams | undefined): ReadyReport {
   if (streams === undefined) return { ready, checks };
   const check = streams.readiness();
   return { ready: ready && check.ready, checks: { ...checks, streams: check } };

@@ -23,8 +23,9 @@ export const monitoringConfig = defineConfig('monitoring', {
   }),
   databaseUrl: setting(Type.String({ minLength: 1 }), {
     optional: true,
+    secret: true,
     description:
-      'Where predictions are kept until they are in a file, and which files there are: `sqlite:FILE`. Without it `monitoring/monitoring.sqlite` in the data folder.',
+      'Where predictions are kept until they are in a file, and which files there are: `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?schema=monitoring`. Without it `monitoring/monitoring.sqlite` in the data folder.',
   }),
   blobsUrl: setting(Type.String({ minLength: 1 }), {
     optional: true,
@@ -33,8 +34,9 @@ export const monitoringConfig = defineConfig('monitoring', {
   }),
   eventsUrl: setting(Type.String({ minLength: 1 }), {
     optional: true,
+    secret: true,
     description:
-      'The database of the embedded event log: `sqlite:FILE`. Without it `events.sqlite` in the data folder. Not read when another program hands the service its event bus.',
+      'Where predictions come from: `kafka:` (the brokers of ASSAY_KAFKA_BROKERS), or the database of the embedded event log, `sqlite:FILE` or `postgres://…`. Without it `kafka:` where there are brokers, else `events.sqlite` in the data folder. Not read when another program hands the service its event bus.',
   }),
   registryUrl: setting(Type.String({ pattern: '^https?://' }), {
     default: 'http://127.0.0.1:8101',

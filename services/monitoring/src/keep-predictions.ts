@@ -15,6 +15,8 @@ export interface KeeperOptions {
   readonly rollAfterMs: number;
   readonly retentionDays: number;
   readonly seenForMs: number;
+  /** Ends the wait for an event bus that is away. */
+  readonly signal: AbortSignal;
 }
 
 export interface Keeper {
@@ -27,6 +29,7 @@ const GROUP = 'assay-monitoring-predictions';
 const EXPIRE_EVERY_MS = 3_600_000;
 const RETRY_MS = 5000;
 
+/** Resolves when events come; until then, what waits in the database goes into files all the same. */
 export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   const { bus, predictions, metrics, log } = options;
   const kept = metrics.predictions.bind({ outcome: 'kept' });
@@ -118,16 +121,25 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     });
   }
 
-  const subscription: Subscription = await bus.subscribe(
-    { topics: [TOPICS.predictions], delivery: { group: GROUP }, from: 'earliest' },
-    handle,
-  );
   const running = run();
+  const end = async (): Promise<void> => {
+    stopping.abort();
+    await running;
+  };
+  let subscription: Subscription;
+  try {
+    subscription = await bus.subscribe(
+      { topics: [TOPICS.predictions], delivery: { group: GROUP }, from: 'earliest', signal: options.signal },
+      handle,
+    );
+  } catch (error) {
+    await end();
+    throw error;
+  }
   return {
     async close() {
       await subscription.close();
-      stopping.abort();
-      await running;
+      await end();
     },
   };
 }

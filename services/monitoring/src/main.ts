@@ -1,18 +1,24 @@
 /** The monitoring service as a process of its own: the only place that touches environment, signals and exit codes. */
 import { join } from 'node:path';
-import { openDatabaseEventBus } from '@assay/events';
-import { createLogger, loadConfig, runMain, type Service } from '@assay/runtime';
+import { openEventBus } from '@assay/events';
+import { kafkaConfig } from '@assay/kafka';
+import { createLogger, loadConfigs, runMain, type Service } from '@assay/runtime';
 import { monitoringConfig } from './config.ts';
 import { createMonitoring } from './service.ts';
 
 export function main(): Promise<never> {
   return runMain(
-    async () => {
-      const config = loadConfig(monitoringConfig, { env: process.env });
+    async (_signal, { allowStop }) => {
+      const { monitoring: config, kafka } = loadConfigs([monitoringConfig, kafkaConfig], { env: process.env });
+      allowStop(config);
       const log = createLogger({ service: 'monitoring', level: config.logLevel });
-      const url = config.eventsUrl ?? `sqlite:${join(config.dataDir, 'events.sqlite')}`;
-      const bus = await openDatabaseEventBus({ url, log });
-      const monitoring = await createMonitoring(config, { bus, log });
+      const ownLog = `sqlite:${join(config.dataDir, 'events.sqlite')}`;
+      const url = config.eventsUrl?.reveal() ?? (kafka.brokers.length > 0 ? 'kafka:' : ownLog);
+      const bus = await openEventBus(url, { log, clientId: 'assay-monitoring', kafka });
+      const monitoring = await createMonitoring(config, { bus, log }).catch(async (error: unknown) => {
+        await bus.close();
+        throw error;
+      });
       return {
         name: monitoring.name,
         get addresses() {

@@ -1,12 +1,12 @@
 /** The monitoring service's parts, put together: opened, started, drained, closed. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { openAccess } from '@assay/access';
 import { createRegistryClient, type RegistryClient } from '@assay/client';
 import { type Database, type Migration, openDatabase } from '@assay/database';
 import type { EventBus } from '@assay/events';
 import { drainAndClose, listen } from '@assay/http';
 import { createLogger, createMetrics, environmentName, type Logger, lockDataDir, type Service } from '@assay/runtime';
-import { openAccess } from './access.ts';
 import { type MonitoringConfig, monitoringConfig } from './config.ts';
 import { createMonitoringApp } from './http/app.ts';
 import type { Parts } from './http/parts.ts';
@@ -25,6 +25,9 @@ export interface MonitoringDeps {
   readonly bus: EventBus;
   readonly log?: Logger;
 }
+
+/** How long a start waits for the event bus before it goes on without it, not ready. */
+const BUS_WAIT_MS = 2000;
 
 /** The whole schema of the service's database, oldest first. */
 const MIGRATIONS: readonly Migration[] = [predictionsMigration];
@@ -50,7 +53,7 @@ export async function createMonitoring(config: MonitoringConfig, deps: Monitorin
   await using opened = new AsyncDisposableStack();
   const lock = await lockDataDir(dir);
   opened.defer(() => lock.release());
-  const url = config.databaseUrl ?? `sqlite:${join(dir, 'monitoring.sqlite')}`;
+  const url = config.databaseUrl?.reveal() ?? `sqlite:${join(dir, 'monitoring.sqlite')}`;
   const database = opened.use(await openDatabase<MonitoringTables>(url, { migrations: MIGRATIONS }));
   const files = await openFileStore(config.blobsUrl ?? `file:${join(dir, 'predictions')}`, join(dir, 'tmp'));
   const parquet = createParquet();
@@ -86,11 +89,17 @@ function assemble(config: MonitoringConfig, deps: MonitoringDeps, opened: Opened
     files.set(kept.files);
     fileBytes.set(kept.sizeBytes);
   });
-  const parts: Parts = { predictions, replayer };
-  const guard = openAccess(config, log, registry);
+  let keeper: Keeper | undefined;
+  const stopping = new AbortController();
+  let starting: Promise<void> = Promise.resolve();
+  const parts: Parts = {
+    predictions,
+    replayer,
+    events: () => keeper !== undefined || 'the event bus has not answered yet, so no predictions are taken',
+  };
+  const guard = openAccess(config, { cacheFile: join(config.dataDir, 'monitoring', 'keys.json'), log, registry });
   const app = createMonitoringApp({ log, registry, access: guard.access, parts: () => parts });
   const addresses: Record<string, string> = {};
-  let keeper: Keeper | undefined;
   return {
     name: 'monitoring',
     addresses,
@@ -102,13 +111,23 @@ function assemble(config: MonitoringConfig, deps: MonitoringDeps, opened: Opened
         portSetting: environmentName(monitoringConfig, 'port'),
         keysSetting: `set ${environmentName(monitoringConfig, 'serviceKey')}_FILE to the key of this service`,
       });
-      keeper = await startKeeper({ ...config, bus: deps.bus, predictions, metrics, log });
+      const { signal } = stopping;
+      starting = startKeeper({ ...config, bus: deps.bus, predictions, metrics, log, signal }).then((started) => {
+        keeper = started;
+      });
+      starting.catch((error: unknown) => {
+        if (!signal.aborted) log.error({ err: error }, 'no predictions are taken');
+      });
+      // A bus that is away is waited for; what was kept before is found meanwhile.
+      await Promise.race([starting, delay(BUS_WAIT_MS, undefined, { signal, ref: false }).catch(() => undefined)]);
       log.info({ address: addresses.http }, 'monitoring listens');
     },
     async close() {
       const { drainDelayMs, closeTimeoutMs } = config;
       const drained = drainAndClose(app, { drainDelayMs, closeTimeoutMs });
       await delay(drainDelayMs);
+      stopping.abort();
+      await starting.catch(() => undefined);
       await keeper?.close();
       await drained;
       await guard.close();

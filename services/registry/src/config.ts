@@ -21,17 +21,21 @@ export const registryConfig = defineConfig('registry', {
       'The data folder. The registry keeps its database and blobs in `registry` under it, unless told otherwise.',
   }),
   databaseUrl: setting(Type.String({ minLength: 1 }), {
+    secret: true,
     optional: true,
-    description: 'Where the tables are: `sqlite:FILE`. Without it `registry/registry.sqlite` in the data folder.',
+    description:
+      'Where the tables are: `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DATABASE?schema=registry`. Without it `registry/registry.sqlite` in the data folder.',
   }),
   blobsUrl: setting(Type.String({ minLength: 1 }), {
     optional: true,
-    description: 'Where the contents of packages are: `file:FOLDER`. Without it `registry/blobs` in the data folder.',
+    description:
+      'Where the contents of packages and datasets are: `file:FOLDER`, `s3://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`. Without it `registry/blobs` in the data folder.',
   }),
   eventsUrl: setting(Type.String({ minLength: 1 }), {
+    secret: true,
     optional: true,
     description:
-      'The database of the embedded event log: `sqlite:FILE`. Without it `events.sqlite` in the data folder. Not read when another program hands the registry its event bus.',
+      'The event bus: `kafka:` (the brokers of the Kafka settings), or the database of the embedded event log, `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE?schema=events`. Without it Kafka where its brokers are set, else `events.sqlite` in the data folder. Not read when another program hands the registry its event bus.',
   }),
   bootstrapKeysDir: setting(Type.String({ minLength: 1 }), {
     optional: true,
@@ -46,7 +50,8 @@ export const registryConfig = defineConfig('registry', {
   maxBlobBytes: setting(positive, {
     default: PACKAGE_LIMITS.fileBytes,
     unit: 'bytes',
-    description: 'The largest file of a package. ONNX itself ends at 2 GiB.',
+    description:
+      'The largest file of a package or a dataset. ONNX itself ends at 2 GiB; a larger table is registered as several files.',
   }),
   maxPackageBytes: setting(positive, {
     default: PACKAGE_LIMITS.totalBytes,

@@ -1,8 +1,8 @@
 /**
- * The registry: models, versions, aliases, endpoints, the routing snapshot and the audit chain.
+ * The registry: models, versions, aliases, datasets, endpoints, the routing snapshot and the audit chain.
  *
  * A *model* is a name, a *version* one immutable package under it, an *alias* a movable name on a version, an *endpoint*
- * what an application calls. Every write is one transaction that also holds its audit entries and its events.
+ * what an application calls, a *dataset* a name with immutable tables under it. Every write is one transaction that also holds its audit entries and its events.
  */
 import { describeOpenApi, type OpenApiDocument } from '@assay/http';
 import {

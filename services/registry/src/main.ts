@@ -1,20 +1,24 @@
 /** The registry as a process of its own: the only place that touches environment, signals and exit codes. */
 import { join } from 'node:path';
-import { openDatabaseEventBus } from '@assay/events';
-import { createLogger, loadConfig, runMain, type Service } from '@assay/runtime';
+import { openEventBus } from '@assay/events';
+import { kafkaConfig } from '@assay/kafka';
+import { createLogger, loadConfigs, runMain, type Service } from '@assay/runtime';
 import { registryConfig } from './config.ts';
 import { createRegistry } from './service.ts';
 
 export function main(): Promise<never> {
   return runMain(
-    async () => {
-      const config = loadConfig(registryConfig, { env: process.env });
+    async (_signal, { allowStop }) => {
+      const { registry: config, kafka } = loadConfigs([registryConfig, kafkaConfig], { env: process.env });
+      allowStop(config);
       const log = createLogger({ service: 'registry', level: config.logLevel });
-      const bus = await openDatabaseEventBus({
-        url: config.eventsUrl ?? `sqlite:${join(config.dataDir, 'events.sqlite')}`,
-        log,
+      const embedded = `sqlite:${join(config.dataDir, 'events.sqlite')}`;
+      const url = config.eventsUrl?.reveal() ?? (kafka.brokers.length > 0 ? 'kafka:' : embedded);
+      const bus = await openEventBus(url, { log, clientId: 'assay-registry', kafka });
+      const registry = await createRegistry(config, { bus, log }).catch(async (error: unknown) => {
+        await bus.close();
+        throw error;
       });
-      const registry = await createRegistry(config, { bus, log });
       return {
         name: registry.name,
         get addresses() {

@@ -13,9 +13,14 @@ export const registryMetrics = defineMetrics('registry', {
     unit: 'seconds',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
   }),
+  datasetVersions: counter({
+    name: 'assay_registry_dataset_versions_total',
+    help: 'Attempts to register a dataset version, by outcome: registered, repeated (it was there already), failed.',
+    labels: ['outcome'],
+  }),
   blobBytes: counter({
     name: 'assay_registry_blob_bytes_total',
-    help: 'Bytes of package files that were received (in) and sent (out).',
+    help: 'Bytes of files of packages and datasets that were received (in) and sent (out).',
     labels: ['direction'],
   }),
   outboxEvents: gauge({

@@ -1,8 +1,8 @@
 /** What the registry does on SQLite, it does on PostgreSQL: the same tests, on a real server, a schema for each registry. */
-import type { ErrorBody, Model, Page } from '@assay/contracts';
+import type { AuditVerification, DatasetVersion, ErrorBody, Model, Page } from '@assay/contracts';
 import { type Postgres, startPostgres } from '@assay/database/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startRegistry } from './registry-under-test.ts';
+import { sha256Of, startRegistry } from './registry-under-test.ts';
 import { openRegistryDatabase } from './service.ts';
 import { useDatabases } from './testing/database.ts';
 
@@ -11,12 +11,13 @@ const schemas = new Map<string, string>();
 
 beforeAll(async () => {
   server = await startPostgres();
-  useDatabases((dir) => {
-    const schema = schemas.get(dir) ?? `registry_${schemas.size + 1}`;
-    schemas.set(dir, schema);
-    return server.url(schema);
-  });
+  useDatabases(ofItsOwn);
 });
+function ofItsOwn(dir: string): string {
+  const schema = schemas.get(dir) ?? `registry_${schemas.size + 1}`;
+  schemas.set(dir, schema);
+  return server.url(schema);
+}
 afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
@@ -25,6 +26,7 @@ describe('on PostgreSQL', async () => {
   // Each file registers its tests here as it is loaded.
   await import('./store/audit.test.ts');
   await import('./http/governance.real.test.ts');
+  await import('./http/datasets.real.test.ts');
   await import('./http/endpoints.real.test.ts');
   await import('./http/audit-replay.real.test.ts');
   await import('./http/keys.real.test.ts');
@@ -49,6 +51,27 @@ describe('on PostgreSQL', async () => {
     await expect.poll(async () => (await create('after')).status, { timeout: 20_000 }).toBe(201);
     const { body } = await registry.call<Page<Model>>('GET', '/v1/models');
     expect(body.items.map(({ name }) => name)).toEqual(['after', 'before']);
+  });
+
+  it('gives consecutive numbers to a dataset that two replicas register at once, and one chain of audit entries', async () => {
+    useDatabases(() => server.url('two_replicas'));
+    await using first = await startRegistry();
+    await using second = await startRegistry();
+    useDatabases(ofItsOwn);
+    const bytes = Buffer.from('a\n1\n');
+    const sha256 = sha256Of(bytes);
+    for (const registry of [first, second]) await registry.put(bytes);
+    const made = await Promise.all(
+      Array.from({ length: 80 }, async (_, i) => {
+        const files = [{ name: `${i}.csv`, sha256, sizeBytes: bytes.length }];
+        const schema = [{ name: 'a', type: 'BIGINT', nullable: false }];
+        const body = { format: 'csv', files, rows: 1, schema, changes: `${i}` };
+        return (i % 2 === 0 ? first : second).call<DatasetVersion>('POST', '/v1/datasets/d/versions', body);
+      }),
+    );
+    expect(made.map(({ body }) => body.version).sort((a, b) => a - b)).toEqual(made.map((_, i) => i + 1));
+    const verdict = await second.call<AuditVerification>('GET', '/v1/audit/verify');
+    expect(verdict.body).toMatchObject({ valid: true, entries: 80 });
   });
 
   it('the audit entries of all these tests are there', async () => {

@@ -79,14 +79,18 @@ function dyingBlobs(blobs: BlobStore, die: (at: KillPoint) => void): BlobStore {
   };
 }
 
-/** Only the transaction that registers a version is the point: it is the one that inserts into `versions`. */
+/** Only the transaction that registers a version is the point: the one that inserts one of a model or of a dataset. */
 function dyingDatabase(database: Database<RegistryTables>, die: (at: KillPoint) => void): Database<RegistryTables> {
   const countVersions = async (db: Pick<Database<RegistryTables>['db'], 'selectFrom'>): Promise<number> => {
-    const row = await db
-      .selectFrom('versions')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .executeTakeFirst();
-    return row?.count ?? 0;
+    let count = 0;
+    for (const table of ['versions', 'dataset_versions'] as const) {
+      const row = await db
+        .selectFrom(table)
+        .select((eb) => eb.fn.countAll<number>().as('count'))
+        .executeTakeFirst();
+      count += row?.count ?? 0;
+    }
+    return count;
   };
   return {
     ...database,

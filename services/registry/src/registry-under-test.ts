@@ -37,7 +37,8 @@ export async function startRegistry(
 ): Promise<RegistryUnderTest> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'assay-registry-')));
   const config = loadConfig(registryConfig, {
-    flags: { port: 0, dataDir: dir, logLevel: 'silent', databaseUrl: databaseUrlOf(dir), ...options.flags },
+    flags: { port: 0, dataDir: dir, logLevel: 'silent', ...options.flags },
+    env: { ASSAY_REGISTRY_DATABASE_URL: databaseUrlOf(dir) },
   });
   const log = createLogger({ service: 'registry', level: 'silent' });
   const bus = await openDatabaseEventBus({ url: `sqlite:${join(dir, 'events.sqlite')}`, log });

@@ -19,6 +19,7 @@ import type { Store } from './store/change.ts';
 import { hasKeys, readKeyRevision, readKeySnapshot } from './store/keys.ts';
 import { registryMigration } from './store/migrations/001-registry.ts';
 import { accessMigration } from './store/migrations/002-access.ts';
+import { datasetsMigration } from './store/migrations/003-datasets.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -36,7 +37,12 @@ export interface RegistryDeps {
 }
 
 /** The whole schema of the registry's database, oldest first. */
-export const REGISTRY_MIGRATIONS: readonly Migration[] = [outboxMigration, registryMigration, accessMigration];
+export const REGISTRY_MIGRATIONS: readonly Migration[] = [
+  outboxMigration,
+  registryMigration,
+  accessMigration,
+  datasetsMigration,
+];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {
   return openDatabase<RegistryTables>(url, { migrations: REGISTRY_MIGRATIONS });
@@ -60,7 +66,8 @@ export async function createRegistry(config: RegistryConfig, deps: RegistryDeps)
   await using opened = new AsyncDisposableStack();
   const lock = await lockDataDir(dir);
   opened.defer(() => lock.release());
-  const database = deps.database ?? opened.use(await openRegistryDatabase(config.databaseUrl ?? databaseUrlIn(dir)));
+  const database =
+    deps.database ?? opened.use(await openRegistryDatabase(config.databaseUrl?.reveal() ?? databaseUrlIn(dir)));
   const service = await assemble(config, deps, { log, dir, database });
   const resources = opened.move();
   return {
@@ -106,7 +113,7 @@ async function assemble(
     database,
     onRerouted(next) {
       routing.advance(next);
-      routingRevision.set(next);
+      routingRevision.set(routing.revision);
     },
     onRekeyed(next) {
       keyWatch.advance(next);
@@ -144,6 +151,8 @@ async function assemble(
     parts: () => parts,
   });
   const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
+  const stopping = new AbortController();
+  let following: Promise<void> = Promise.resolve();
   const addresses: Record<string, string> = {};
   return {
     name: 'registry',
@@ -155,6 +164,7 @@ async function assemble(
         portSetting: environmentName(registryConfig, 'port'),
         keysSetting: `set ${environmentName(registryConfig, 'bootstrapKeysDir')} to a folder of keys`,
       });
+      following = followRouting(store, log, stopping.signal);
       log.info({ address: addresses.http }, 'registry listens');
     },
     async close() {
@@ -162,10 +172,11 @@ async function assemble(
       const drained = drainAndClose(app, { drainDelayMs, closeTimeoutMs });
       // Long polls are answered with the snapshot as it is once the doors close; before, they would only ask again.
       await delay(drainDelayMs);
+      stopping.abort();
       routing.close();
       keyWatch.close();
       await drained;
-      await Promise.all([keys?.close(), bootstrap?.close()]);
+      await Promise.all([keys?.close(), bootstrap?.close(), following]);
       await publisher.close();
     },
   };
@@ -175,6 +186,19 @@ async function assemble(
 const OWN_STALENESS_MAX_MS = 3_600_000;
 /** How soon a change by another replica of the registry is seen. */
 const OTHERS_CHANGES_MS = 1000;
+
+/** Tells those who wait here of what another replica changed, until the signal aborts. */
+async function followRouting({ database, onRerouted }: Store, log: Logger, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await delay(OTHERS_CHANGES_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    if (signal.aborted) return;
+    try {
+      onRerouted(await readRoutingRevision(database.db));
+    } catch (error) {
+      log.debug({ err: error }, 'the routing revision could not be read'); // `/readyz` says that the database is away
+    }
+  }
+}
 
 function followOwnKeys(store: Store, watch: RevisionWatch, log: Logger): FollowedKeys {
   return followKeys({

@@ -6,14 +6,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { AssayError } from '@assay/contracts';
 import type { EventSink, InferenceConfig } from '@assay/inference';
+import type { KafkaSettings } from '@assay/kafka';
 import { entryUrl, type Logger, nodeArguments, type Service } from '@assay/runtime';
-import { type FromThread, fromThreadError, type ThreadStart, type ToThread, toThreadError } from './thread-messages.ts';
+import {
+  type FromThread,
+  fromThreadError,
+  type ThreadStart,
+  type ToThread,
+  toThreadError,
+  toThreadKafka,
+} from './thread-messages.ts';
 
 export interface InferenceThreadOptions {
   readonly config: InferenceConfig;
   readonly log: Logger;
   /** Where its predictions are logged. */
   readonly events: EventSink;
+  /** For the pipelines that the config names. */
+  readonly kafka?: KafkaSettings | undefined;
   readonly restartFirstMs: number;
   readonly restartMaxMs: number;
   /** Told of a crash, and of what comes next, for a person. */
@@ -46,7 +56,8 @@ export function createInferenceThread(options: InferenceThreadOptions): Inferenc
     // A restart listens where the first start did, also when that took any free port.
     const { serviceKey, ...others } = options.config;
     const config = { ...others, port: portOf(addresses) ?? others.port };
-    const workerData: ThreadStart = { config, serviceKey: serviceKey?.reveal() };
+    const kafka = options.kafka === undefined ? undefined : toThreadKafka(options.kafka);
+    const workerData: ThreadStart = { config, serviceKey: serviceKey?.reveal(), kafka };
     const started = new Worker(entry, { workerData, execArgv: nodeArguments() });
     worker = started;
     const startedMs = performance.now();

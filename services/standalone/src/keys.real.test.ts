@@ -24,7 +24,7 @@ afterEach(async () => {
 
 interface Running {
   readonly dataDir: string;
-  readonly url: Readonly<Record<'registry' | 'inference' | 'training' | 'monitoring', string>>;
+  readonly url: Readonly<Record<'registry' | 'inference' | 'training' | 'batch' | 'monitoring', string>>;
   readonly process: ChildProcess;
   /** All that it wrote, to standard output and standard error. */
   output(): string;
@@ -55,6 +55,7 @@ async function start(dataDir?: string): Promise<Running> {
       registry: urlOf('registry'),
       inference: urlOf('inference'),
       training: urlOf('training'),
+      batch: urlOf('batch'),
       monitoring: urlOf('monitoring'),
     },
     process: child,
@@ -145,7 +146,9 @@ describe('planted keys', () => {
     const planted = new Map<string, string>();
     const tokens = new Set<string>();
     for (const name of names) planted.set(name, await keyOf(running, name));
-    expect([...planted.keys()]).toEqual(expect.arrayContaining(['admin', 'inference', 'training', 'monitoring']));
+    expect([...planted.keys()]).toEqual(
+      expect.arrayContaining(['admin', 'inference', 'training', 'batch', 'monitoring']),
+    );
 
     const { job, processes } = await train(running);
     expect(job, running.output().slice(-2000)).toMatchObject({ state: 'succeeded' });

@@ -17,6 +17,7 @@ export interface StandaloneKeys {
   readonly admin: Secret;
   readonly inference: Secret;
   readonly training: Secret;
+  readonly batch: Secret;
   readonly monitoring: Secret;
 }
 
@@ -46,13 +47,14 @@ export async function openKeys(options: {
   if (dir === undefined) return undefined;
   if (options.mountedDir === undefined) await ensureBootstrapFiles(dir);
   const keyOf = (name: string) => readKey(join(dir, name));
-  const [admin, inference, training, monitoring] = await Promise.all([
+  const [admin, inference, training, batch, monitoring] = await Promise.all([
     keyOf('admin'),
     keyOf('inference'),
     keyOf('training'),
+    keyOf('batch'),
     keyOf('monitoring'),
   ]);
-  return { dir, admin, inference, training, monitoring };
+  return { dir, admin, inference, training, batch, monitoring };
 }
 
 async function readKey(path: string): Promise<Secret> {

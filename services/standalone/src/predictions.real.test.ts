@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { batchConfig } from '@assay/batch';
 import { createMonitoringClient, createRegistryClient, decodeJson, type MonitoringClient } from '@assay/client';
 import type { LoggedPrediction, ScoreResponse } from '@assay/contracts';
 import { inferenceConfig } from '@assay/inference';
@@ -18,11 +19,20 @@ let running: Standalone;
 let monitoring: MonitoringClient;
 
 function start(monitoringFlags: Record<string, unknown> = {}): Promise<Standalone> {
-  const configs = loadConfigs([standaloneConfig, registryConfig, trainingConfig, inferenceConfig, monitoringConfig], {
+  const definitions = [
+    standaloneConfig,
+    registryConfig,
+    trainingConfig,
+    batchConfig,
+    inferenceConfig,
+    monitoringConfig,
+  ] as const;
+  const configs = loadConfigs(definitions, {
     flags: {
       standalone: { dataDir: join(dir, 'data') },
       registry: { port: 0 },
       training: { port: 0 },
+      batch: { port: 0 },
       inference: { port: 0, logLevel: 'silent', predictionLogLingerMs: 20 },
       monitoring: { port: 0, ...monitoringFlags },
     },

@@ -3,7 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { batchConfig } from '@assay/batch';
 import {
+  createBatchClient,
   createRegistryClient,
   createScoringClient,
   createTrainingClient,
@@ -34,13 +36,22 @@ async function folder(): Promise<string> {
 async function standalone(
   dataDir: string,
   deps: StandaloneDependencies = {},
-  ports: { registry?: number; inference?: number; training?: number; monitoring?: number } = {},
+  ports: { registry?: number; inference?: number; training?: number; batch?: number; monitoring?: number } = {},
 ): Promise<Standalone> {
-  const configs = loadConfigs([standaloneConfig, registryConfig, trainingConfig, inferenceConfig, monitoringConfig], {
+  const definitions = [
+    standaloneConfig,
+    registryConfig,
+    trainingConfig,
+    batchConfig,
+    inferenceConfig,
+    monitoringConfig,
+  ] as const;
+  const configs = loadConfigs(definitions, {
     flags: {
       standalone: { dataDir },
       registry: { port: ports.registry ?? 0 },
       training: { port: ports.training ?? 0 },
+      batch: { port: ports.batch ?? 0 },
       inference: { port: ports.inference ?? 0, logLevel: 'silent' },
       monitoring: { port: ports.monitoring ?? 0 },
     },
@@ -68,6 +79,8 @@ describe('standalone', () => {
     await using inference = createScoringClient({ url: services.inference?.http ?? '' });
     expect((await registry.listModels()).items).toEqual([]);
     expect((await training.listJobs()).items).toEqual([]);
+    await using batch = createBatchClient({ url: services.batch?.http ?? '' });
+    expect((await batch.listJobs()).items).toEqual([]);
     expect(await inference.ready()).toBe(true);
     await running.close();
     expect(existsSync(runFilePath(dataDir))).toBe(false);
@@ -86,7 +99,7 @@ describe('standalone', () => {
     await second.close();
   });
 
-  test.each(['registry', 'inference', 'training', 'monitoring'] as const)(
+  test.each(['registry', 'inference', 'training', 'batch', 'monitoring'] as const)(
     'stops all that it had started when the port of %s is taken',
     async (service) => {
       const dataDir = await folder();

@@ -1,11 +1,13 @@
 /**
  * All services in one process, wired as in production: each listens on a port of its own and calls the others through the
- * client, over loopback. Registry, training and monitoring share the main thread; inference has a thread of its own, since the durable
+ * client, over loopback. All but inference share the main thread; inference has a thread of its own, since the durable
  * commits of SQLite block.
  */
 import { join, resolve } from 'node:path';
+import { type BatchConfig, createService as createBatch } from '@assay/batch';
 import { type EventBus, openDatabaseEventBus } from '@assay/events';
 import type { InferenceConfig } from '@assay/inference';
+import type { KafkaSettings } from '@assay/kafka';
 import { createService as createMonitoring, type MonitoringConfig } from '@assay/monitoring';
 import { createService as createRegistry, type RegistryConfig } from '@assay/registry';
 import { ASSAY_VERSION, createLogger, type Logger, lockDataDir, type Service } from '@assay/runtime';
@@ -20,6 +22,7 @@ export interface StandaloneConfigs {
   readonly standalone: StandaloneConfig;
   readonly registry: RegistryConfig;
   readonly training: TrainingConfig;
+  readonly batch: BatchConfig;
   readonly inference: InferenceConfig;
   readonly monitoring: MonitoringConfig;
 }
@@ -31,6 +34,8 @@ export interface StandaloneDependencies {
   readonly log?: (service: string) => Logger;
   /** Called when all services run and before `run.json` appears. */
   readonly prepare?: (services: StandaloneServices, signal: AbortSignal, keys?: StandaloneKeys) => Promise<void>;
+  /** How to reach Kafka, for the pipelines that the settings of inference name. */
+  readonly kafka?: KafkaSettings;
   /** Instead of the inference thread's own entry. */
   readonly inferenceEntry?: URL;
 }
@@ -40,6 +45,7 @@ export interface StandaloneServices {
   readonly registry: string;
   readonly inference: string;
   readonly training: string;
+  readonly batch: string;
   readonly monitoring: string;
 }
 
@@ -49,8 +55,8 @@ export interface Standalone extends Service {
 }
 
 /**
- * Takes the data folder; `start` starts the registry, then monitoring, inference and training, which call it. `close` goes the other
- * way round.
+ * Takes the data folder; `start` starts the registry, then monitoring, inference, training and batch, which call it. `close`
+ * goes the other way round.
  * @throws AssayError UNAVAILABLE for a folder in use or a port that is taken, FAILED_PRECONDITION for a folder that
  *   cannot be used; what was started until then is stopped by `close`
  */
@@ -64,7 +70,7 @@ export async function createStandalone(
   const log = logOf('standalone');
   const opened = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const urls = { registry: '', inference: '', training: '', monitoring: '' };
+  const urls = { registry: '', inference: '', training: '', batch: '', monitoring: '' };
   let restarts = () => 0;
 
   async function openBus(): Promise<EventBus> {
@@ -109,6 +115,7 @@ export async function createStandalone(
       },
       log,
       events: bus,
+      kafka: deps.kafka,
       restartFirstMs: configs.standalone.restartFirstMs,
       restartMaxMs: configs.standalone.restartMaxMs,
       report,
@@ -135,6 +142,21 @@ export async function createStandalone(
     urls.training = reachable(httpOf(training));
   }
 
+  async function startBatch(bus: EventBus, keys: StandaloneKeys | undefined): Promise<void> {
+    const batch = await createBatch(
+      {
+        ...configs.batch,
+        dataDir,
+        registryUrl: urls.registry,
+        serviceKey: keys?.batch ?? configs.batch.serviceKey,
+      },
+      { bus, log: logOf('batch') },
+    );
+    opened.defer(() => batch.close());
+    await batch.start();
+    urls.batch = reachable(httpOf(batch));
+  }
+
   const lock = await lockDataDir(dataDir);
   opened.defer(() => lock.release());
   return {
@@ -158,8 +180,9 @@ export async function createStandalone(
       await startRegistry(bus, keys);
       // Before inference, and so closed after it: what inference logs while it stops is still taken.
       await startMonitoring(bus, keys);
-      // At once: one is another thread. Both have ended, well or not, before anything is closed again.
-      const started = await Promise.allSettled([startInference(bus, keys), startTraining(bus, keys)]);
+      // At once: one is another thread. All have ended, well or not, before anything is closed again.
+      const starting = [startInference(bus, keys), startTraining(bus, keys), startBatch(bus, keys)];
+      const started = await Promise.allSettled(starting);
       for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
       await deps.prepare?.(urls, stopping.signal, keys);
       if (stopping.signal.aborted) return;
@@ -170,6 +193,7 @@ export async function createStandalone(
           registry: { http: urls.registry },
           inference: { http: urls.inference },
           training: { http: urls.training },
+          batch: { http: urls.batch },
           monitoring: { http: urls.monitoring },
         },
       });

@@ -1,6 +1,8 @@
 /** `assay up`: the standalone process in the foreground, with words for the person in front of it. */
 import { join, resolve } from 'node:path';
+import { batchConfig } from '@assay/batch';
 import { inferenceConfig } from '@assay/inference';
+import { type KafkaConfig, kafkaConfig, kafkaSettings } from '@assay/kafka';
 import { monitoringConfig } from '@assay/monitoring';
 import { registryConfig } from '@assay/registry';
 import { ASSAY_VERSION, createLogger, type LogLevel, loadConfigs, runMain } from '@assay/runtime';
@@ -20,6 +22,7 @@ export interface UpFlags {
   readonly registryPort?: number;
   readonly inferencePort?: number;
   readonly trainingPort?: number;
+  readonly batchPort?: number;
   readonly monitoringPort?: number;
 }
 
@@ -28,14 +31,17 @@ export function up(flags: UpFlags, env: Readonly<Record<string, string | undefin
   const stream = flags.json ? process.stderr : process.stdout;
   const write = (text: string): void => void stream.write(text);
   return runMain(
-    async (signal) => {
+    async (signal, { allowStop }) => {
       const startedMs = performance.now();
       let isReady = false;
       const configs = load(flags, env);
       const { dataDir } = configs.standalone;
+      const { registry, monitoring, inference, training, batch, kafka } = configs;
+      allowStop(registry, monitoring, inference, training, batch);
       write(`Assay ${ASSAY_VERSION}, data in ${resolve(dataDir)}\n`);
       const standalone = await createStandalone(configs, {
         report: (text) => write(`${text}\n`),
+        ...(kafka.brokers.length === 0 ? {} : { kafka: kafkaSettings(kafka, 'assay-inference') }),
         log: (service) =>
           createLogger({
             service,
@@ -73,16 +79,31 @@ export function up(flags: UpFlags, env: Readonly<Record<string, string | undefin
   );
 }
 
-function load(flags: UpFlags, env: Readonly<Record<string, string | undefined>>): StandaloneConfigs {
+interface UpConfigs extends StandaloneConfigs {
+  readonly kafka: KafkaConfig;
+}
+
+const DEFINITIONS = [
+  standaloneConfig,
+  registryConfig,
+  trainingConfig,
+  batchConfig,
+  inferenceConfig,
+  monitoringConfig,
+  kafkaConfig,
+] as const;
+
+function load(flags: UpFlags, env: Readonly<Record<string, string | undefined>>): UpConfigs {
   // On a terminal the lines for the person should not drown in the log; whoever sets a level gets it.
   const isQuiet = process.stderr.isTTY && !env.ASSAY_LOG_LEVEL && !env.ASSAY_CONFIG_FILE;
   const common: { logLevel?: LogLevel } = isQuiet ? { logLevel: 'warn' } : {};
-  return loadConfigs([standaloneConfig, registryConfig, trainingConfig, inferenceConfig, monitoringConfig], {
+  return loadConfigs(DEFINITIONS, {
     env,
     flags: {
       standalone: given({ dataDir: flags.dataDir, trainExample: flags.trainExample, keys: flags.keys }),
       registry: given({ ...common, port: flags.registryPort }),
       training: given({ ...common, port: flags.trainingPort }),
+      batch: given({ ...common, port: flags.batchPort }),
       inference: given({ ...common, port: flags.inferencePort }),
       monitoring: given({ ...common, port: flags.monitoringPort }),
     },
@@ -101,8 +122,11 @@ function keysLines(dir: string): string {
   return `Calls need an API key. The administrator's is in ${adminKeyFile(dir)}; assay keys create makes others.\n`;
 }
 
-function addressLines({ registry, inference, training, monitoring }: StandaloneServices): string {
-  return `  registry   ${registry}\n  inference  ${inference}\n  training   ${training}\n  monitoring ${monitoring}\n`;
+function addressLines({ registry, inference, training, batch, monitoring }: StandaloneServices): string {
+  const lines = { registry, inference, training, batch, monitoring };
+  return Object.entries(lines)
+    .map(([name, url]) => `  ${name.padEnd(10)} ${url}\n`)
+    .join('');
 }
 
 /** Waits until the sample is served, so that the line works when it is printed. */

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
-import { AssayError, type CreateVersion, type Version } from '@assay/contracts';
+import { AssayError, type CreateVersion, type DatasetVersion, type KeySnapshot, type Version } from '@assay/contracts';
 import { readManifest } from '@assay/model-package';
 
 export interface RegistryUnderTest {
@@ -14,6 +14,10 @@ export interface RegistryUnderTest {
   readonly aliases: ReadonlyMap<string, string>;
   /** How often a version was asked to be made, repetitions included. */
   readonly registrations: number;
+  /** What callers may show; given as the snapshot of keys. */
+  keys: KeySnapshot['keys'];
+  /** Makes version 1 of a dataset of CSV files, by their names. */
+  putDataset(name: string, files: Readonly<Record<string, string>>): DatasetVersion;
   /** The next version is registered and its caller gets no answer; resolves when that has happened. */
   swallowNextAnswer(): Promise<void>;
   /** Writes the files of a version into a folder. */
@@ -23,6 +27,7 @@ export interface RegistryUnderTest {
 
 interface Answer {
   readonly status: number;
+  /** JSON, or the bytes of a file. */
   readonly body?: unknown;
 }
 
@@ -31,7 +36,9 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
   const blobs = new Map<string, Buffer>();
   const versions: Version[] = [];
   const keys = new Map<string, Version>();
+  const datasets = new Map<string, DatasetVersion>();
   const aliases = new Map<string, { versionId: string; revision: number }>();
+  let callers: KeySnapshot['keys'] = [];
   let registrations = 0;
   let swallow: PromiseWithResolvers<void> | undefined;
 
@@ -63,9 +70,45 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
     return version;
   }
 
+  function putDataset(name: string, contents: Readonly<Record<string, string>>): DatasetVersion {
+    const files = Object.entries(contents).map(([file, text]) => {
+      const bytes = Buffer.from(text);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      blobs.set(sha256, bytes);
+      return { name: file, sha256, sizeBytes: bytes.length };
+    });
+    const dataset: DatasetVersion = {
+      id: `dsv_${name}`,
+      datasetId: `ds_${name}`,
+      datasetName: name,
+      version: 1,
+      digest: createHash('sha256').update(JSON.stringify(files)).digest('hex'),
+      format: 'csv',
+      rows: 0,
+      fileCount: files.length,
+      columnCount: 1,
+      sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      layer: 'raw',
+      source: 'made up',
+      owner: '',
+      licence: 'CC0-1.0',
+      knownBias: '',
+      personalData: [],
+      description: '',
+      changes: '',
+      parents: [],
+      createdAt: 0,
+      createdBy: 'local',
+      files,
+      schema: [],
+    };
+    datasets.set(name, dataset);
+    return dataset;
+  }
+
   function answer(request: IncomingMessage, body: Buffer): Answer | undefined {
     const { pathname } = new URL(request.url ?? '/', 'http://registry');
-    const [, , kind = '', name = '', part = '', item = ''] = pathname.split('/').map(decodeURIComponent);
+    const [, , kind = '', name = '', part = '', item = '', , file = ''] = pathname.split('/').map(decodeURIComponent);
     const route = `${request.method} ${kind}${name === '' ? '' : '/x'}${part === '' ? '' : `/${part}`}${item === '' ? '' : '/y'}`;
     const json = () => JSON.parse(body.toString()); // only for routes that take JSON
     const modelOf = (id: string) => ({
@@ -86,6 +129,8 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
       return { modelId, modelName, alias, ...found, version: version.version, movedAt: 0, movedBy: 'local' };
     };
     switch (route) {
+      case 'GET keys/x':
+        return { status: 200, body: { revision: 1, keys: callers } satisfies KeySnapshot };
       case 'GET models/x':
         if (!models.has(name)) throw new AssayError('NOT_FOUND', `there is no model ${name}`);
         return { status: 200, body: modelOf(name) };
@@ -105,6 +150,12 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
         swallow.resolve();
         swallow = undefined;
         return undefined;
+      }
+      case 'GET datasets/x/versions/y': {
+        const dataset = datasets.get(name);
+        if (dataset === undefined) throw new AssayError('NOT_FOUND', `there is no dataset ${name}`);
+        if (file === '') return { status: 200, body: dataset };
+        return { status: 200, body: blobs.get(dataset.files.find((one) => one.name === file)?.sha256 ?? '') };
       }
       case 'GET models/x/aliases/y':
         return { status: 200, body: aliasOf(item) };
@@ -132,6 +183,13 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
     get registrations() {
       return registrations;
     },
+    get keys() {
+      return callers;
+    },
+    set keys(keys) {
+      callers = keys;
+    },
+    putDataset,
     swallowNextAnswer() {
       swallow = Promise.withResolvers();
       return swallow.promise;
@@ -158,9 +216,11 @@ async function serve(
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
   const respond = (status: number, body: unknown) =>
-    response
-      .writeHead(status, { 'content-type': 'application/json' })
-      .end(body === undefined ? '' : JSON.stringify(body));
+    Buffer.isBuffer(body)
+      ? response.writeHead(status, { 'content-type': 'application/octet-stream' }).end(body)
+      : response
+          .writeHead(status, { 'content-type': 'application/json' })
+          .end(body === undefined ? '' : JSON.stringify(body));
   try {
     const answered = answer(request, Buffer.concat(chunks));
     if (answered !== undefined) respond(answered.status, answered.body);

@@ -30,6 +30,7 @@ describe.each([
     'lightgbm',
     { name: 'lightgbm', rounds: 60, earlyStoppingRounds: 10, params: { num_leaves: 7, learning_rate: 0.1 } },
   ],
+  ['xgboost', { name: 'xgboost', rounds: 60, earlyStoppingRounds: 10, params: { max_depth: 3, eta: 0.2 } }],
   ['logistic-regression', { name: 'logistic-regression', l2: 1 }],
 ] as const)('a job with %s', (name, trainer) => {
   test('becomes a registered version that proves itself and is better than its baseline', async () => {

@@ -1,6 +1,5 @@
 /** For the tests of this service: the service on a free port with a folder of its own, a registry, data and specs. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createTrainingClient, type TrainingClient } from '@assay/client';
 import type { Job, TrainingSpec } from '@assay/contracts';
@@ -10,9 +9,9 @@ import { createRandom } from '@assay/statistics';
 import { trainingConfig } from './config.ts';
 import { type RegistryUnderTest, startRegistry } from './registry-under-test.ts';
 import { createTraining } from './service.ts';
+import { LIBRARY_CACHE, temporaryFolder } from './trainers/trainer-under-test.ts';
 
-/** Fetched once for all tests of this machine. */
-export const LIBRARY_CACHE = join(tmpdir(), 'assay-test-libraries');
+export { LIBRARY_CACHE, temporaryFolder };
 
 export interface TrainingUnderTest {
   readonly url: string;
@@ -56,12 +55,6 @@ export async function follow(client: TrainingClient, id: string): Promise<Job> {
   let last = await client.getJob(id);
   for await (const job of client.followJob(id)) last = job;
   return last;
-}
-
-export async function temporaryFolder(opened: AsyncDisposableStack): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'assay-training-'));
-  opened.defer(() => rm(dir, { recursive: true, force: true }));
-  return dir;
 }
 
 /**

@@ -39,11 +39,14 @@ export interface S3Server extends AsyncDisposable {
   interfere: (request: { method: string; path: string }) => Interference | undefined;
 }
 
-/** Starts a server with one empty bucket. */
-export async function startS3(directory: string, bucket: string): Promise<S3Server> {
+/**
+ * Starts a server with one empty bucket.
+ * @param listenOn an address of this host, for clients that are not on its loopback
+ */
+export async function startS3(directory: string, bucket: string, listenOn = '127.0.0.1'): Promise<S3Server> {
   const S3rver = createRequire(import.meta.url)('s3rver') as new (options: object) => Server; // its one export
   const server = new S3rver({
-    address: '127.0.0.1',
+    address: listenOn,
     port: 0,
     silent: true,
     directory,
@@ -65,7 +68,7 @@ export async function startS3(directory: string, bucket: string): Promise<S3Serv
     conditional(server),
   );
   const { port } = await server.run();
-  return Object.assign(started, { endpoint: `http://127.0.0.1:${port}` });
+  return Object.assign(started, { endpoint: `http://${listenOn}:${port}` });
 }
 
 /**

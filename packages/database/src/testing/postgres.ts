@@ -19,7 +19,7 @@ export interface PostgresOptions {
   readonly settings?: readonly string[];
   /** PEM files: the server then takes TLS too. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
-  /** `0.0.0.0` for tests whose clients are not on this host's loopback. Default `127.0.0.1`. */
+  /** More addresses, `0.0.0.0` or `127.0.0.1,10.0.0.1`, for clients that are not on this host's loopback. Default `127.0.0.1`. */
   readonly listenOn?: string;
 }
 

@@ -8,6 +8,7 @@ import { AssayError } from '@assay/contracts';
 import { runEntryProcess } from '../entry-process.ts';
 import { writeLaunchWord } from '../launch-word.ts';
 import { LAUNCH_FILES, POD_ENVIRONMENT, POD_FOLDERS } from '../pod-contract.ts';
+import { whyUnreadable } from '../unreadable.ts';
 
 const [entryHref = ''] = process.argv.slice(2);
 const {
@@ -45,9 +46,12 @@ function readJson(name: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new AssayError('INVALID_ARGUMENT', `what the job is given cannot be read from ${path}: ${reason}`, {
-      cause: error,
-    });
+    throw new AssayError(
+      'INVALID_ARGUMENT',
+      `the job is given nothing that can be read: ${whyUnreadable(error, path)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }

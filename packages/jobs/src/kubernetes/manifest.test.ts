@@ -50,6 +50,7 @@ describe('the Job of a launch', () => {
         nodeSelector: { pool: 'jobs' },
         tolerations: [{ key: 'jobs', operator: 'Exists' }],
         gpu: {
+          image: 'registry.test/training-gpu:1',
           nodeSelector: { gpu: 'l4' },
           tolerations: [{ key: 'spot', operator: 'Exists' }],
           runtimeClassName: 'nvidia',
@@ -126,6 +127,15 @@ describe('the Job of a launch', () => {
       { key: 'sku', operator: 'Equal', value: 'gpu', effect: 'NoSchedule' },
       { key: 'spot' },
     ]);
+  });
+
+  it('runs the image for GPUs only where the launch wants one', () => {
+    const set = options({ gpu: { image: 'registry.test/training-gpu:1' } });
+    const onGpu = { ...request, resources: { gpus: 1 } };
+    expect(podOf(onGpu, 'launch-secret', set).container.image).toBe('registry.test/training-gpu:1');
+    const usual = podOf(request, 'launch-secret', set).container.image;
+    expect(usual).not.toContain('gpu');
+    expect(podOf(onGpu, 'launch-secret', options({ gpu: {} })).container.image).toBe(usual);
   });
 
   it('gives a job the memory and cores that it asks for, else those of the settings', () => {

@@ -146,7 +146,7 @@ function podSpec(
     containers: [
       {
         name: CONTAINER,
-        image: settings.image,
+        image: (gpus > 0 ? settings.gpu?.image : undefined) ?? settings.image,
         ...(settings.imagePullPolicy === undefined ? {} : { imagePullPolicy: settings.imagePullPolicy }),
         ...(program.length === 0 ? {} : { command: [...program] }),
         env: environment(request.id),

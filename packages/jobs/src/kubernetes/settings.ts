@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { AssayError } from '@assay/contracts';
 import { parseYaml } from '@assay/runtime';
 import Type from 'typebox';
+import { whyUnreadable } from '../unreadable.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -78,6 +79,9 @@ export const KubernetesJobSettings = Type.Object(
     gpu: Type.Optional(
       Type.Object(
         {
+          image: Type.Optional(
+            Type.String({ minLength: 1, description: 'Instead of `image`: with the libraries that compute on a GPU.' }),
+          ),
           resource: Type.Optional(Type.String({ minLength: 1, description: 'Default: `nvidia.com/gpu`.' })),
           nodeSelector: Type.Optional(Strings('Labels of the nodes of the GPU pool.')),
           tolerations: Type.Optional(Type.Array(Toleration)),
@@ -115,8 +119,8 @@ export async function readKubernetesJobSettings(path: string): Promise<Kubernete
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new AssayError('FAILED_PRECONDITION', `the settings of jobs on Kubernetes cannot be read: ${reason}`, {
+    const reason = whyUnreadable(error, path);
+    throw new AssayError('FAILED_PRECONDITION', `the settings of jobs on Kubernetes (jobsFile): ${reason}`, {
       cause: error,
     });
   }

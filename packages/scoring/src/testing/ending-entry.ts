@@ -1,4 +1,4 @@
-/** A child that ends as it is told, for the tests of load-in-child.ts. */
+/** A child that ends as it is told, for the tests of run-in-child.ts. */
 import { writeSync } from 'node:fs';
 
 switch (process.argv[2]) {

@@ -1,5 +1,5 @@
 /** What is remembered of a job in its output folder: what it works on, and the shards that are done. Without I/O. */
-import { AssayError, BatchVersion, Id, matches, Sha256 } from '@assay/contracts';
+import { AssayError, BatchVersion, DatasetColumn, Id, matches, Sha256 } from '@assay/contracts';
 import Type from 'typebox';
 
 export const FORMAT_VERSION = 1;
@@ -35,6 +35,13 @@ export const FinishedShard = Type.Object({
   rowsFailed: Count,
   results: ShardFile,
   errors: Type.Union([ShardFile, Type.Null()], { description: 'Null where no row failed.' }),
+  predictions: Type.Optional(
+    Type.Object(
+      { logged: Count, dropped: Count },
+      { description: 'Of those that were to go into the prediction log.' },
+    ),
+  ),
+  columns: Type.Optional(Type.Array(DatasetColumn, { description: 'Of the results, where they become a dataset.' })),
 });
 export type FinishedShard = Type.Static<typeof FinishedShard>;
 

@@ -1,30 +1,27 @@
 /** What the schema of a spec cannot say. */
-import { isAbsolute, resolve, sep } from 'node:path';
+import { resolve, sep } from 'node:path';
 import type { BatchSpec, ErrorDetail } from '@assay/contracts';
 
-/**
- * Paths that would mean another file on another day: relative ones need a folder to start from; and paths that lead out of
- * `filesDir`, where there is one.
- */
-export function checkPaths(spec: BatchSpec, baseDir: string | undefined, filesDir?: string): ErrorDetail[] {
-  const details: ErrorDetail[] = [];
-  if (baseDir !== undefined && !isAbsolute(baseDir)) {
-    details.push({ place: 'baseDir', message: `"${baseDir}" is not absolute`, expected: 'an absolute folder' });
-  }
-  for (const [place, path] of [
-    ['spec.input.path', spec.input.path],
-    ['spec.output.path', spec.output.path],
-  ] as const) {
-    if (path.includes('\0')) details.push({ place, message: 'it holds U+0000', expected: 'a path' });
-    if (filesDir !== undefined && !isUnder(resolve(baseDir ?? '/', path), resolve(filesDir))) {
+/** GPUs that nothing would compute on. */
+export function idleGpus({ resources }: Pick<BatchSpec, 'resources'>): ErrorDetail[] {
+  if ((resources?.gpus ?? 0) === 0) return [];
+  return [
+    { place: 'spec.resources.gpus', message: 'batch jobs score on the CPU; a GPU would lie idle', expected: '0' },
+  ];
+}
+
+/** Paths that lead out of the folder that inputs and outputs of jobs must be under (setting filesDir). */
+export function pathsOutside(
+  filesDir: string,
+  paths: readonly { readonly place: string; readonly path: string }[],
+  baseDir: string,
+): ErrorDetail[] {
+  return paths
+    .filter(({ path }) => !isUnder(resolve(baseDir, path), resolve(filesDir)))
+    .map(({ place, path }) => {
       const message = `"${path}" is not under ${filesDir} (setting filesDir)`;
-      details.push({ place, message, expected: `a path under ${filesDir}` });
-    }
-    if (baseDir !== undefined || isAbsolute(path)) continue;
-    const message = `"${path}" is relative and there is no baseDir`;
-    details.push({ place, message, expected: 'an absolute path, or baseDir' });
-  }
-  return details;
+      return { place, message, expected: `a path under ${filesDir}` };
+    });
 }
 
 function isUnder(path: string, dir: string): boolean {

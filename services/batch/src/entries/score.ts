@@ -21,16 +21,16 @@ const failed = (thrown: unknown): FromThread => {
 try {
   const scorer = await createScorer(await openPackage(packageDir, { expectedDigest: digest }), { maxBatchRows });
   const judge = createJudge(scorer, { columns, selected: new Set(selected) });
-  const score = async (chunk: FeatureChunk): Promise<void> => {
+  const score = async (chunk: FeatureChunk, logged: readonly number[]): Promise<void> => {
     try {
-      const scored = await judge(chunk);
+      const scored = await judge(chunk, logged);
       tell({ type: 'scored', scored }, buffersOf([scored.isGood, ...scored.values]));
     } catch (error) {
       tell(failed(error));
     }
   };
   port.on('message', (message: ToThread) => {
-    if (message.type === 'score') return void score(message.chunk);
+    if (message.type === 'score') return void score(message.chunk, message.logged);
     scorer.close();
     port.close(); // nothing else keeps the thread
   });

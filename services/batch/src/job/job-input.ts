@@ -1,9 +1,6 @@
 /** What the service hands to a job's process. */
-import { BatchSpec, BatchVersion, Id } from '@assay/contracts';
+import { BatchSpec, BatchVersion, DatasetVersion, Id } from '@assay/contracts';
 import Type from 'typebox';
-
-/** The token is in the environment, under this name: it is never written down. */
-export const TOKEN_VARIABLE = 'ASSAY_JOB_TOKEN';
 
 export const JobInput = Type.Object(
   {
@@ -11,10 +8,13 @@ export const JobInput = Type.Object(
     spec: BatchSpec,
     baseDir: Type.String(),
     version: BatchVersion,
+    dataset: Type.Optional(DatasetVersion),
     batchUrl: Type.String({ description: 'Where progress and result go.' }),
     registryUrl: Type.String({ description: 'Where the package is, behind the token of the job.' }),
-    packagesDir: Type.String({ description: 'Where packages are kept, by digest.' }),
-    threads: Type.Integer({ minimum: 1, description: 'That score.' }),
+    packagesDir: Type.String({ description: 'Where packages are kept, by digest; relative to the folder of the job.' }),
+    threads: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'That score. Default: the cores that it may use.' }),
+    ),
     tableMemoryBytes: Type.Integer({ minimum: 1 }),
   },
   { $id: 'BatchJobInput', additionalProperties: false },

@@ -4,8 +4,16 @@
  */
 import { AssayError, type ErrorDetail, type Feature } from '@assay/contracts';
 import { parseExactJson } from '@assay/model-package';
-import { formatTimestamp, type InputTensor, type OutputBatch, type Scorer, type TensorData } from '@assay/scoring';
-import type { ColumnData, FeatureChunk, ResultValues } from '@assay/tables';
+import {
+  exactJson,
+  exactOutputs,
+  formatTimestamp,
+  type InputTensor,
+  type OutputBatch,
+  type Scorer,
+  type TensorData,
+} from '@assay/scoring';
+import type { FeatureChunk, FeatureColumn, ResultValues } from '@assay/tables';
 import type { OutputColumn } from '../domain/output-columns.ts';
 
 export interface RowFailure {
@@ -22,6 +30,16 @@ export interface ScoredChunk {
   readonly values: readonly ResultValues[];
   /** In the order of the rows. */
   readonly failures: readonly RowFailure[];
+  /** Of the rows that were to be logged, those with a result. */
+  readonly logged: readonly LoggedRow[];
+}
+
+/** A row as the prediction log has it: exact JSON. */
+export interface LoggedRow {
+  /** Position in the chunk. */
+  readonly index: number;
+  readonly record: string;
+  readonly outputs: string;
 }
 
 export interface JudgeOptions {
@@ -30,15 +48,18 @@ export interface JudgeOptions {
   readonly selected: ReadonlySet<string>;
 }
 
-/** One chunk at a time. */
-export type Judge = (chunk: FeatureChunk) => Promise<ScoredChunk>;
+/**
+ * One chunk at a time.
+ * @param logged rows of the chunk to be logged, ascending
+ */
+export type Judge = (chunk: FeatureChunk, logged?: readonly number[]) => Promise<ScoredChunk>;
 
 export function createJudge(scorer: Scorer, options: JudgeOptions): Judge {
   const batch = scorer.newBatch();
   const scratch = scorer.newBatch(1);
-  return (chunk) => {
+  return (chunk, logged = []) => {
     batch.clear();
-    return scoreChunk(scorer, options, { batch, scratch }, chunk);
+    return scoreChunk(scorer, options, { batch, scratch }, chunk, logged);
   };
 }
 
@@ -47,6 +68,7 @@ async function scoreChunk(
   { columns, selected }: JudgeOptions,
   { batch, scratch }: { readonly batch: Batch; readonly scratch: Batch },
   chunk: FeatureChunk,
+  toLog: readonly number[],
 ): Promise<ScoredChunk> {
   const failures: RowFailure[] = [];
   const isGood = new Uint8Array(chunk.rows).fill(1);
@@ -65,16 +87,32 @@ async function scoreChunk(
   const indexes = positionsOf(isGood, batch.rows);
   const run = async (from: number, rows: number): Promise<OutputBatch> => scorer.run(batch, from, rows);
   const values = columns.map((column) => emptyValues(column, chunk.rows));
+  const logged: LoggedRow[] = [];
+  const wanted = new Set(toLog);
+  const take = (outputs: OutputBatch, indexOf: (row: number) => number): void => {
+    place(columns, values, outputs, indexOf);
+    for (let row = 0; wanted.size > 0 && row < outputs.rows; row++) {
+      const index = indexOf(row);
+      if (!wanted.has(index)) continue;
+      const made = recordOf(scorer.signature.features, selected, chunk, index);
+      if ('details' in made) continue;
+      logged.push({
+        index,
+        record: exactJson(made.record),
+        outputs: exactOutputs(scorer.signature, outputs, row),
+      });
+    }
+  };
   if (batch.rows > 0) {
     try {
-      place(columns, values, await run(0, batch.rows), (row) => indexes?.[row] ?? row);
+      take(await run(0, batch.rows), (row) => indexes?.[row] ?? row);
     } catch (error) {
       if (AssayError.from(error).code !== 'INVALID_ARGUMENT') throw error;
       // The graph refuses some of what the signature allows: which rows, each has to tell by itself.
       for (let row = 0; row < batch.rows; row++) {
         const index = indexes?.[row] ?? row;
         try {
-          place(columns, values, await run(row, 1), () => index);
+          take(await run(row, 1), () => index);
         } catch (failure) {
           const { code, message } = AssayError.from(failure);
           if (code !== 'INVALID_ARGUMENT') throw failure;
@@ -84,7 +122,7 @@ async function scoreChunk(
       failures.sort((a, b) => a.index - b.index);
     }
   }
-  return { rows: chunk.rows, isGood, values, failures };
+  return { rows: chunk.rows, isGood, values, failures, logged };
 }
 
 type Batch = ReturnType<Scorer['newBatch']>;
@@ -129,7 +167,7 @@ function appendRow(
 
 function tensorsOf(
   features: readonly Feature[],
-  columns: readonly ColumnData[],
+  columns: readonly FeatureColumn[],
   from: number,
   to: number,
 ): InputTensor[] {
@@ -141,7 +179,7 @@ function tensorsOf(
   }));
 }
 
-function dataOf(column: ColumnData | undefined, from: number, to: number): TensorData {
+function dataOf(column: FeatureColumn | undefined, from: number, to: number): TensorData {
   switch (column?.kind) {
     case 'float32':
     case 'float64':
@@ -153,7 +191,9 @@ function dataOf(column: ColumnData | undefined, from: number, to: number): Tenso
       return Array.from({ length: to - from }, (_, i) => (valid[from + i] === 0 ? null : values[from + i]));
     }
     case 'string':
-      return from === 0 && to === column.values.length ? column.values : column.values.slice(from, to);
+      return column.values.slice(from, to);
+    case 'texts':
+      return { length: to - from, codes: column.codes.subarray(from, to), dictionary: column.dictionary };
     default:
       throw new AssayError('INTERNAL', 'a feature of a chunk has no column');
   }
@@ -184,7 +224,8 @@ function recordOf(
   return details.length > 0 ? { details } : { record };
 }
 
-function cellOf(feature: Feature, column: ColumnData | undefined, index: number): unknown {
+function cellOf(feature: Feature, column: FeatureColumn | undefined, index: number): unknown {
+  if (column?.kind === 'texts') return column.dictionary[column.codes[index] ?? -1] ?? null;
   const value = column?.values[index] ?? null;
   if (feature.shape.length > 0) return typeof value === 'string' ? parseVector(value) : null;
   if (column?.kind === 'int64' || column?.kind === 'bool') {

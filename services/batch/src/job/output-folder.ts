@@ -9,12 +9,9 @@
  *
  * A file gets its name when all of it is on the disk, and a shard its line in the checkpoint after its files have theirs.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { access, constants, link, mkdir, open, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { AssayError, matches } from '@assay/contracts';
+import { AssayError, type BatchResult, matches } from '@assay/contracts';
 import Type from 'typebox';
 import {
   CheckpointHeader,
@@ -24,6 +21,7 @@ import {
   requireSame,
   type ShardFile,
 } from '../domain/checkpoint.ts';
+import { isAsWritten, proveFiles, sha256Of } from './proof.ts';
 
 export const Manifest = Type.Object({
   ...CheckpointHeader.properties,
@@ -34,18 +32,26 @@ export const Manifest = Type.Object({
 });
 export type Manifest = Type.Static<typeof Manifest>;
 
-export interface OutputFolder {
+/** Where the results of a job go. */
+export interface OutputPlace {
+  /** What an error calls it: the folder's path, or the dataset's name. */
+  readonly where: string;
+  /** Where an attempt writes. */
   readonly dir: string;
   readonly workDir: string;
   /** Shards whose files are there as they were written. */
   readonly finished: readonly FinishedShard[];
   readonly isDone: boolean;
-  /** Gives a file of `workDir` its name, when it is on the disk. */
-  publish(temporary: string, name: string): Promise<ShardFile>;
+  /** Whether it needs to know the columns of the results. */
+  readonly describes: boolean;
+  /** Gives a file of `workDir` its name, when it cannot be lost any more. */
+  publish(temporary: string, name: string, rows: number): Promise<ShardFile>;
   /** Writes down that a shard is done. */
   record(shard: FinishedShard): Promise<void>;
-  /** Writes the manifest in the place of the checkpoint. */
-  complete(manifest: Manifest): Promise<void>;
+  /** All files of finished shards are there and hold what they should. @throws AssayError INTERNAL */
+  verify(shards: readonly FinishedShard[], signal: AbortSignal): Promise<void>;
+  /** Makes an end, also of one that was made before. */
+  complete(manifest: Manifest): Promise<Pick<BatchResult, 'outputDir' | 'dataset' | 'errorsDataset'>>;
 }
 
 const CHECKPOINT = 'checkpoint.ndjson';
@@ -71,7 +77,7 @@ export async function prepareOutputFolder(dir: string, jobId: string): Promise<s
  * Begins, or goes on behind the last shard that is whole.
  * @throws AssayError FAILED_PRECONDITION when the folder holds something else
  */
-export async function openOutputFolder(dir: string, header: CheckpointHeader): Promise<OutputFolder> {
+export async function openOutputFolder(dir: string, header: CheckpointHeader): Promise<OutputPlace> {
   const workDir = workDirOf(dir, header.jobId);
   const checkpoint = join(dir, CHECKPOINT);
   const done = await readManifest(join(dir, MANIFEST));
@@ -93,10 +99,13 @@ export async function openOutputFolder(dir: string, header: CheckpointHeader): P
     }
   }
   return {
+    where: dir,
     dir,
     workDir,
     finished,
     isDone: done !== undefined,
+    describes: false,
+    verify: (shards, signal) => proveFiles(shards, dir, header.output.format, signal),
     publish: (temporary, name) =>
       explained(dir, async () => {
         await sync(temporary);
@@ -117,11 +126,13 @@ export async function openOutputFolder(dir: string, header: CheckpointHeader): P
       }),
     complete: (manifest) =>
       explained(dir, async () => {
+        if (done !== undefined) return { outputDir: dir };
         const temporary = join(workDir, MANIFEST);
         await writeSynced(temporary, `${JSON.stringify(manifest, null, 2)}\n`);
         await rename(temporary, join(dir, MANIFEST));
         await sync(dir);
         await rm(checkpoint, { force: true });
+        return { outputDir: dir };
       }),
   };
 }
@@ -153,12 +164,6 @@ async function wholeShards(dir: string, shards: readonly FinishedShard[]): Promi
     whole.push(shard);
   }
   return whole;
-}
-
-export async function isAsWritten(dir: string, { name, sha256, sizeBytes }: ShardFile): Promise<boolean> {
-  const path = join(dir, name);
-  const found = await stat(path).catch(() => undefined);
-  return found?.size === sizeBytes && (await sha256Of(path)) === sha256;
 }
 
 function lineOf(value: CheckpointHeader | FinishedShard): string {
@@ -206,12 +211,6 @@ async function sync(path: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  return hash.digest('hex');
 }
 
 /** Runs what writes into the folder; what the system refuses is said in words, with what to do. */

@@ -4,132 +4,113 @@
  */
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import { AssayError, type BatchResult, nearest } from '@assay/contracts';
 import { JobError } from '@assay/jobs';
 import { type ModelPackage, openPackage } from '@assay/model-package';
-import { type LoadedRows, openRowSource, type RowPosition, type RowSource } from '@assay/tables';
+import type { LoadedRows, RowPosition, RowSource } from '@assay/tables';
 import { type CheckpointHeader, FORMAT_VERSION, shardFileNames } from '../domain/checkpoint.ts';
 import { type ResultLayout, resultLayout } from '../domain/output-columns.ts';
 import { idPrefixes } from '../domain/prediction-ids.ts';
-import type { JobInput } from './job-input.ts';
-import { explained, explainedRoom, type OutputFolder, openOutputFolder, prepareOutputFolder } from './output-folder.ts';
-import { proveComplete } from './proof.ts';
+import { isSampled } from '../domain/prediction-sample.ts';
+import { prepareDatasetOutput } from './output-dataset.ts';
+import { explained, explainedRoom, type OutputPlace, prepareOutputFolder } from './output-folder.ts';
+import {
+  type BatchJobInput,
+  doorOf,
+  fileNames,
+  inputName,
+  type JobSurroundings,
+  openInput,
+  openPlace,
+} from './places.ts';
+import { createPredictionLog, type PredictionCounts, type PredictionLog } from './prediction-log.ts';
+import { proveSums } from './proof.ts';
 import type { Reporter } from './reporter.ts';
 import { type ErrorLine, type ScoredShard, scoreShard } from './score-shard.ts';
 import { openScoringPool, type ScoringPool } from './scoring-pool.ts';
 import { createTally, type Tally } from './tally.ts';
 
-export interface JobSurroundings {
-  /** The folder of the version's package. */
-  readonly packageDir: string;
-  readonly report: Reporter;
-  readonly signal: AbortSignal;
-}
-
-export type BatchJobInput = Pick<JobInput, 'jobId' | 'spec' | 'baseDir' | 'version' | 'threads' | 'tableMemoryBytes'>;
+export type { BatchJobInput, JobSurroundings } from './places.ts';
 
 const DEFAULT_SHARD_ROWS = 250_000;
-/**
- * Rows of one run of the graph. Trees are a third faster with 2048 than with 256, but loading the version, which checks
- * that rows get the same bits in any company, then takes a second longer: worth it for large inputs only.
- */
-const BATCH_ROWS = { small: 256, large: 2048 } as const;
-/** Some 100,000 rows. */
-const LARGE_INPUT_BYTES = { parquet: 1 << 19, csv: 4 << 20, ndjson: 8 << 20 } as const;
+/** Rows of one run of the graph: what is shared by them is paid for often enough, and what is laid out for them stays near. */
+const BATCH_ROWS = 128;
 
 /**
- * Runs the job, or goes on with it, and gives what is in its output folder.
+ * Runs the job, or goes on with it, and gives where its results are.
  * @throws AssayError when the spec or the folder is wrong, DataError or JobError when the data is
  */
 export async function runBatchJob(input: BatchJobInput, surroundings: JobSurroundings): Promise<BatchResult> {
   const { spec, baseDir, version } = input;
   const { report } = surroundings;
-  const outputDir = resolve(baseDir, spec.output.path);
-  const inputPath = resolve(baseDir, spec.input.path);
-  report.stage('prepare', 0, `${version.modelName} version ${version.version}, ${inputPath}`);
-  const workDir = await prepareOutputFolder(outputDir, input.jobId);
+  const { output } = spec;
+  report.stage('prepare', 0, `${version.modelName} version ${version.version}, ${inputName(input)}`);
+  const workDir =
+    'path' in output
+      ? await prepareOutputFolder(resolve(baseDir, output.path), input.jobId)
+      : await prepareDatasetOutput(doorOf(surroundings));
   try {
-    return await runInFolder(input, surroundings, { inputPath, outputDir, workDir });
+    return await runInFolder(input, surroundings, workDir);
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
 }
 
-interface Paths {
-  readonly inputPath: string;
-  readonly outputDir: string;
-  readonly workDir: string;
-}
-
-async function runInFolder(
-  input: BatchJobInput,
-  surroundings: JobSurroundings,
-  { inputPath, outputDir, workDir }: Paths,
-): Promise<BatchResult> {
+async function runInFolder(input: BatchJobInput, surroundings: JobSurroundings, workDir: string): Promise<BatchResult> {
   const { spec, version } = input;
   const { report, signal } = surroundings;
   const pkg = await openPackage(surroundings.packageDir, { expectedDigest: version.digest });
-  const source = await openRowSource({
-    path: inputPath,
-    ...(spec.input.format === undefined ? {} : { format: spec.input.format }),
-    ...(spec.input.types === undefined ? {} : { types: spec.input.types }),
-    workDir,
-    memoryLimitBytes: input.tableMemoryBytes,
-    signal,
-  });
+  const source = await openInput(input, surroundings, workDir);
   try {
-    requireApart(source, outputDir);
     await bindSource(source, pkg, input, signal);
-    const folder = await openOutputFolder(outputDir, headerOf(input, source));
+    const names = fileNames(input, source);
+    const header = headerOf(input, source, names);
+    const place = await openPlace(input, surroundings, { source, header });
     const layout = resultLayout(pkg.manifest.signature, spec.output.columns ?? []);
-    const tally = createTally(folder.finished, { report, source });
-    if (folder.finished.length > 0) report.log(`goes on behind shard ${folder.finished.length - 1}`);
-    if (!folder.isDone) {
+    let executionClass = '';
+    const log = createPredictionLog({
+      send: async (predictions) => surroundings.logPredictions?.({ executionClass, predictions }),
+      write: report.log,
+    });
+    const tally = createTally(place.finished, { report, source });
+    if (place.finished.length > 0) report.log(`goes on behind shard ${place.finished.length - 1}`);
+    if (!place.isDone) {
       const selected = Object.keys(spec.input.select ?? {});
-      const setup = { packageDir: surroundings.packageDir, digest: pkg.digest, maxBatchRows: batchRowsOf(source) };
+      const setup = { packageDir: surroundings.packageDir, digest: pkg.digest, maxBatchRows: BATCH_ROWS };
       const pool = await openScoringPool({ ...setup, columns: layout.outputs, selected }, input.threads);
       try {
         if (!pool.facts.batchInvariant) report.log('warning: this model rounds differently in other company');
         report.log(`scores with ${pool.threads} threads, execution class ${pool.facts.executionClass}`);
-        await scoreAll({ input, source, folder, layout, pool, tally, report, signal });
+        executionClass = pool.facts.executionClass;
+        await scoreAll({ input, source, names, place, layout, pool, tally, log, report, signal });
       } finally {
         await pool.close();
       }
     }
     report.stage('verify', 99);
     const { shards } = tally;
-    const manifest = await proveComplete(headerOf(input, source), shards, outputDir, signal);
-    if (!folder.isDone) await folder.complete(manifest);
-    const { rowsIn, rowsOut, rowsFailed } = manifest;
-    report.stage('done', 100, `${rowsIn} rows: ${rowsOut} scored, ${rowsFailed} failed`);
+    const paths = source.files.map(({ path }) => path);
+    const sums = await proveSums(shards, { format: source.format, paths }, signal);
+    await place.verify(shards, signal);
+    const written = await place.complete({ ...header, ...sums, shards: [...shards] });
+    report.stage('done', 100, `${sums.rowsIn} rows: ${sums.rowsOut} scored, ${sums.rowsFailed} failed`);
     return {
       ...version,
-      rowsIn,
-      rowsOut,
-      rowsFailed,
+      ...sums,
       shards: shards.length,
-      outputDir,
+      ...written,
       resultFiles: shards.length,
       errorFiles: shards.filter(({ errors }) => errors !== null).length,
+      ...(spec.log === undefined ? {} : loggedCounts(tally.predictions())),
     };
   } finally {
     await source.close();
   }
 }
 
-/** By the input alone, so that each attempt does the same. */
-function batchRowsOf({ files, format }: RowSource): number {
-  const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return bytes >= LARGE_INPUT_BYTES[format] ? BATCH_ROWS.large : BATCH_ROWS.small;
-}
-
-/** Results beside the input would be input themselves the next time. */
-function requireApart({ files }: RowSource, outputDir: string): void {
-  const inside = files.find(({ path }) => path.startsWith(`${outputDir}${sep}`));
-  if (inside === undefined) return;
-  const message = `the input ${inside.path} is in it; choose another folder for the results`;
-  throw new AssayError('INVALID_ARGUMENT', `output.path: ${message}`, { details: [{ place: 'output.path', message }] });
+function loggedCounts({ logged, dropped }: PredictionCounts) {
+  return { predictionsLogged: logged, predictionsDropped: dropped };
 }
 
 async function bindSource(source: RowSource, pkg: ModelPackage, { spec }: BatchJobInput, signal: AbortSignal) {
@@ -155,12 +136,16 @@ async function bindSource(source: RowSource, pkg: ModelPackage, { spec }: BatchJ
 }
 
 /** All that the bytes of the output depend on. */
-function headerOf({ jobId, spec, version }: BatchJobInput, { files, format }: RowSource): CheckpointHeader {
+function headerOf(
+  { jobId, spec, version }: BatchJobInput,
+  { files, format }: RowSource,
+  names: readonly string[],
+): CheckpointHeader {
   return {
     formatVersion: FORMAT_VERSION,
     jobId,
     version,
-    input: { format, files: files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, sizeBytes })) },
+    input: { format, files: files.map(({ sha256, sizeBytes }, i) => ({ path: names[i] ?? '', sha256, sizeBytes })) },
     output: { format: spec.output.format ?? 'parquet', columns: spec.output.columns ?? [] },
     shardRows: spec.shardRows ?? DEFAULT_SHARD_ROWS,
     specSha256: createHash('sha256').update(JSON.stringify(spec)).digest('hex'),
@@ -170,25 +155,30 @@ function headerOf({ jobId, spec, version }: BatchJobInput, { files, format }: Ro
 interface Run {
   readonly input: BatchJobInput;
   readonly source: RowSource;
-  readonly folder: OutputFolder;
+  /** Of its files. */
+  readonly names: readonly string[];
+  readonly place: OutputPlace;
   readonly layout: ResultLayout;
   readonly pool: ScoringPool;
   readonly tally: Tally;
+  readonly log: PredictionLog;
   readonly report: Reporter;
   readonly signal: AbortSignal;
 }
 
 async function scoreAll(run: Run): Promise<void> {
-  const { input, source, folder, layout, pool, tally, signal } = run;
+  const { input, source, names: files, place, layout, pool, tally, signal } = run;
   const shardRows = input.spec.shardRows ?? DEFAULT_SHARD_ROWS;
   const load = (from: RowPosition): Promise<LoadedRows> => {
-    const loading = tally.time('read', () => explainedRoom(folder.dir, () => source.load(from, shardRows, signal)));
+    const loading = tally.time('read', () => explainedRoom(place.dir, () => source.load(from, shardRows, signal)));
     loading.catch(() => undefined); // heard when its turn comes
     return loading;
   };
   const last = tally.shards.at(-1);
   const first = last === undefined ? source.start : last.next;
   if (first === null) return;
+  const { log: logging } = input.spec;
+  const isLogged = logging === undefined ? undefined : (id: string) => isSampled(id, logging.ratio);
   let from = first;
   let loading = load(from);
   let finishing: Promise<void> = Promise.resolve();
@@ -206,11 +196,13 @@ async function scoreAll(run: Run): Promise<void> {
       const scored = await tally.time('score', () =>
         scoreShard({
           loaded,
-          files: source.files.map(({ path }) => path),
+          files,
           columns: layout.outputs,
           pool,
-          errorsPath: join(folder.workDir, names.errors),
-          outputDir: folder.dir,
+          idPrefixes: prefixesOf(run),
+          isLogged,
+          errorsPath: join(place.workDir, names.errors),
+          outputDir: place.dir,
           onErrors: ({ count, first }) =>
             requireFew(input.spec.maxErrors, tally.rowsFailed + tally.pending + count, first),
           signal,
@@ -240,13 +232,14 @@ interface Finished {
 
 /** Writes the files of a shard, gives them their names, and writes down that it is done. */
 async function finishShard(run: Run, { shard, from, loaded, scored, names }: Finished): Promise<void> {
-  const { input, source, folder, layout, tally, signal } = run;
-  const temporary = join(folder.workDir, names.results);
-  const rowsOut = await explained(folder.dir, () =>
+  const { input, place, layout, tally, log, signal } = run;
+  const temporary = join(place.workDir, `${names.results}.part`);
+  const { rows: rowsOut, columns } = await explained(place.dir, () =>
     scored.results.write({
       path: temporary,
       format: input.spec.output.format ?? 'parquet',
-      selection: fixedColumns(input, source),
+      selection: fixedColumns(run),
+      describe: place.describes,
       copyNames: layout.copies,
       signal,
     }),
@@ -257,23 +250,33 @@ async function finishShard(run: Run, { shard, from, loaded, scored, names }: Fin
     const counted = `${loaded.rowsIn} rows were read, ${rowsOut} scored and ${rowsFailed} failed`;
     throw new AssayError('INTERNAL', `shard ${shard}: ${counted}; they must add up`);
   }
-  const results = await folder.publish(temporary, names.results);
-  const errorsPath = join(folder.workDir, names.errors);
-  const errors = rowsFailed === 0 ? null : await folder.publish(errorsPath, names.errors);
+  const results = await place.publish(temporary, names.results, rowsOut);
+  const errorsPath = join(place.workDir, names.errors);
+  const errors = rowsFailed === 0 ? null : await place.publish(errorsPath, names.errors, rowsFailed);
   if (errors === null) await rm(errorsPath, { force: true });
   const { next = null, rowsIn } = loaded;
-  const finished = { shard, from, next, rowsIn, rowsOut, rowsFailed, results, errors };
-  await folder.record(finished);
+  const sent = await log(scored.predictions);
+  const predictions = { logged: sent.logged, dropped: sent.dropped + scored.predictionsDropped };
+  const logged = input.spec.log === undefined ? {} : { predictions };
+  const described = columns === undefined ? {} : { columns: [...columns] };
+  const finished = { shard, from, next, rowsIn, rowsOut, rowsFailed, results, errors, ...logged, ...described };
+  await place.record(finished);
   tally.finish(finished);
 }
 
-/** SQL for the columns that every row begins with, over `file` and `row`. */
-function fixedColumns({ jobId, version }: BatchJobInput, { files }: RowSource): string[] {
-  const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
-  const prefixes = idPrefixes(
-    jobId,
-    files.map(({ sha256 }) => sha256),
+function prefixesOf({ input, source }: Run): string[] {
+  return idPrefixes(
+    input.jobId,
+    source.files.map(({ sha256 }) => sha256),
   );
+}
+
+/** SQL for the columns that every row begins with, over `file` and `row`. */
+function fixedColumns(run: Run): string[] {
+  const { version } = run.input;
+  const { names } = run;
+  const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+  const prefixes = prefixesOf(run);
   const byFile = (values: readonly string[]): string =>
     values.length === 1 ? text(values[0] ?? '') : `list_extract([${values.map(text).join(', ')}], "file" + 1)`;
   return [
@@ -281,7 +284,7 @@ function fixedColumns({ jobId, version }: BatchJobInput, { files }: RowSource): 
     `${text(version.versionId)} AS version_id`,
     `${text(version.digest)} AS digest`,
     '"row"',
-    ...(files.length === 1 ? [] : [`${byFile(files.map(({ path }) => path))} AS "file"`]),
+    ...(names.length === 1 ? [] : [`${byFile(names)} AS "file"`]),
   ];
 }
 

@@ -1,6 +1,6 @@
 /** One shard: its rows scored chunk by chunk, its results gathered, its errors written. */
 import { type FileHandle, open } from 'node:fs/promises';
-import type { ErrorDetail } from '@assay/contracts';
+import type { ErrorDetail, LoggedBatchPrediction } from '@assay/contracts';
 import type { LoadedRows, LoadedSegment, ResultColumn, ResultTable } from '@assay/tables';
 import type { ScoredChunk } from './judge.ts';
 import { explained } from './output-folder.ts';
@@ -33,6 +33,9 @@ export interface ScoreShardOptions {
   readonly files: readonly string[];
   readonly columns: readonly ResultColumn[];
   readonly pool: ScoringPool;
+  /** What the ids of each file begin with, and which predictions go into the log. */
+  readonly idPrefixes: readonly string[];
+  readonly isLogged: ((id: string) => boolean) | undefined;
   readonly errorsPath: string;
   readonly outputDir: string;
   /** Called as errors are found; it throws when there are too many. */
@@ -43,37 +46,61 @@ export interface ScoreShardOptions {
 export interface ScoredShard {
   readonly results: ResultTable;
   readonly errors: ShardErrors;
+  readonly predictions: readonly LoggedBatchPrediction[];
+  /** Predictions that were to be logged and were too many for one shard. */
+  readonly predictionsDropped: number;
 }
+
+/** Predictions of one shard that are kept until it is finished. */
+const MAX_PREDICTIONS = 10_000;
 
 export async function scoreShard(options: ScoreShardOptions): Promise<ScoredShard> {
   const { loaded, pool, signal, outputDir } = options;
   const results = await loaded.results(options.columns, signal);
   const errors = await explained(outputDir, () => openErrors(options));
   const rows = rowNumbers(loaded.segments);
-  const scoring: Promise<ScoredChunk>[] = [];
+  const scoring: { readonly scored: Promise<ScoredChunk>; readonly numbers: RowNumbers }[] = [];
+  const predictions: LoggedBatchPrediction[] = [];
+  let predictionsDropped = 0;
+  const idAt = ({ file, row }: RowNumbers, index: number): string =>
+    `${options.idPrefixes[file[index] ?? 0] ?? ''}${row[index]}`;
+  const chosen = (numbers: RowNumbers, isLogged: (id: string) => boolean): number[] => {
+    const rows = [...numbers.row.keys()].filter((index) => isLogged(idAt(numbers, index)));
+    const room = MAX_PREDICTIONS - predictionsChosen;
+    predictionsDropped += Math.max(0, rows.length - room);
+    const taken = rows.slice(0, room);
+    predictionsChosen += taken.length;
+    return taken;
+  };
+  let predictionsChosen = 0;
   const takeOne = async (): Promise<void> => {
-    const scored = await scoring.shift();
-    if (scored === undefined) return;
-    const numbers = rows.take(scored.rows);
+    const next = scoring.shift();
+    if (next === undefined) return;
+    const { numbers } = next;
+    const scored = await next.scored;
+    for (const { index, record, outputs } of scored.logged) {
+      predictions.push({ id: idAt(numbers, index), record, outputs });
+    }
     await explained(outputDir, async () => errors.add(scored, numbers));
     results.append({ ...scored, ...numbers });
   };
   try {
     for await (const chunk of loaded.chunks(signal)) {
-      const scored = pool.score(chunk);
+      const numbers = rows.take(chunk.rows);
+      const scored = pool.score(chunk, options.isLogged === undefined ? [] : chosen(numbers, options.isLogged));
       scored.catch(() => undefined); // heard when its turn comes
-      scoring.push(scored);
+      scoring.push({ scored, numbers });
       // Each thread has a chunk at work and one waiting.
       while (scoring.length >= 2 * pool.threads) await takeOne();
     }
     while (scoring.length > 0) await takeOne();
     await explained(outputDir, () => errors.end());
   } finally {
-    await Promise.allSettled(scoring);
+    await Promise.allSettled(scoring.map(({ scored }) => scored));
     results.end();
     await errors.close();
   }
-  return { results, errors: errors.soFar() };
+  return { results, errors: errors.soFar(), predictions, predictionsDropped };
 }
 
 interface RowNumbers {

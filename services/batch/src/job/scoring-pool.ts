@@ -13,8 +13,11 @@ import { buffersOf, type FromThread, type ScorerFacts, type ScoringSetup, type T
 export interface ScoringPool {
   readonly facts: ScorerFacts;
   readonly threads: number;
-  /** Takes the chunk's memory. Waits for a free thread. */
-  score(chunk: FeatureChunk): Promise<ScoredChunk>;
+  /**
+   * Takes the chunk's memory. Waits for a free thread.
+   * @param logged the rows of the chunk that go into the prediction log, ascending
+   */
+  score(chunk: FeatureChunk, logged: readonly number[]): Promise<ScoredChunk>;
   /** Lets each thread finish what it is at. */
   close(): Promise<void>;
 }
@@ -55,11 +58,11 @@ export async function openScoringPool(setup: ScoringSetup, threads: number): Pro
   return {
     facts: ready.facts,
     threads,
-    async score(chunk) {
+    async score(chunk, logged) {
       const thread = await take();
       try {
         thread.answer = Promise.withResolvers();
-        thread.worker.postMessage({ type: 'score', chunk } satisfies ToThread, buffersOf(memoryOf(chunk)));
+        thread.worker.postMessage({ type: 'score', chunk, logged } satisfies ToThread, buffersOf(memoryOf(chunk)));
         const message = await thread.answer.promise;
         if (message.type !== 'scored') throw toError(message);
         return message.scored;
@@ -82,7 +85,10 @@ function startThread(setup: ScoringSetup): Thread {
 }
 
 function memoryOf({ columns }: FeatureChunk): unknown[] {
-  return columns.flatMap((column) => ('valid' in column ? [column.values, column.valid] : [column.values]));
+  return columns.flatMap((column) => {
+    if (column.kind === 'texts') return [column.codes];
+    return 'valid' in column ? [column.values, column.valid] : [column.values];
+  });
 }
 
 function toError(message: FromThread | undefined): AssayError {

@@ -19,7 +19,9 @@ export interface ScorerFacts {
   readonly notes: readonly string[];
 }
 
-export type ToThread = { readonly type: 'score'; readonly chunk: FeatureChunk } | { readonly type: 'close' };
+export type ToThread =
+  | { readonly type: 'score'; readonly chunk: FeatureChunk; readonly logged: readonly number[] }
+  | { readonly type: 'close' };
 export type FromThread =
   | { readonly type: 'ready'; readonly facts: ScorerFacts }
   | { readonly type: 'scored'; readonly scored: ScoredChunk }

@@ -2,6 +2,7 @@
 import type { RowPosition, RowSource } from '@assay/tables';
 import type { FinishedShard } from '../domain/checkpoint.ts';
 import { PROGRESS_METRICS } from '../job-metrics.ts';
+import type { PredictionCounts } from './prediction-log.ts';
 import type { Reporter } from './reporter.ts';
 
 export interface Tally {
@@ -10,6 +11,8 @@ export interface Tally {
   readonly rowsFailed: number;
   /** Failed rows of the shard that is being written. */
   pending: number;
+  /** What became of the predictions that were to be logged. */
+  predictions(): PredictionCounts;
   percent(position: RowPosition): number;
   time<T>(stage: 'read' | 'score' | 'write', work: () => Promise<T>): Promise<T>;
   finish(shard: FinishedShard): void;
@@ -25,10 +28,15 @@ export function createTally(
   const shards = [...finished];
   const seconds = { read: 0, score: 0, write: 0 };
   const sum = (key: 'rowsIn' | 'rowsOut' | 'rowsFailed'): number => shards.reduce((all, shard) => all + shard[key], 0);
+  const predictions = (): PredictionCounts => ({
+    logged: shards.reduce((all, shard) => all + (shard.predictions?.logged ?? 0), 0),
+    dropped: shards.reduce((all, shard) => all + (shard.predictions?.dropped ?? 0), 0),
+  });
   const percent = (position: RowPosition): number => Math.min(MAX_PERCENT, 100 * source.fractionBefore(position));
   return {
     shards,
     pending: 0,
+    predictions,
     get rowsFailed() {
       return sum('rowsFailed');
     },
@@ -53,6 +61,8 @@ export function createTally(
         [PROGRESS_METRICS.readSeconds]: seconds.read,
         [PROGRESS_METRICS.scoreSeconds]: seconds.score,
         [PROGRESS_METRICS.writeSeconds]: seconds.write,
+        [PROGRESS_METRICS.predictionsLogged]: predictions().logged,
+        [PROGRESS_METRICS.predictionsDropped]: predictions().dropped,
       });
     },
   };

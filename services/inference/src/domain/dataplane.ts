@@ -2,7 +2,7 @@
  * The middle of the way of a prediction: endpoint → variant → version → rows. It knows no transport; the doors translate
  * into it and out of it, and hold no rules.
  */
-import { AssayError, type RoutedVersion, type Signature } from '@assay/contracts';
+import { AssayError, type Door, type RoutedVersion, type Signature } from '@assay/contracts';
 import type { ScoredRows } from '@assay/scoring';
 import type { Convergence } from './convergence.ts';
 import type { LiveSet } from './live-set.ts';
@@ -16,6 +16,8 @@ import {
 import type { AppendRows, ServingObserver } from './version.ts';
 
 export interface ScoreOptions {
+  /** Through which the request came: for the measurements. */
+  readonly door: Door;
   /** Sends equal keys to the same variant, on every replica. Without one the variant is drawn by the weights. */
   readonly key?: string | undefined;
   /** Version number or version id: that variant and no other. */
@@ -104,12 +106,13 @@ export class Dataplane {
     const { live, version, recorder } = variant;
     if (live === undefined) throw notLoaded(endpoint, version);
     const append = read(live.loaded.signature);
-    const { receivedAtMs, timeoutMs = endpoint.endpoint.defaultTimeoutMs, signal } = options;
+    const { door, receivedAtMs, timeoutMs = endpoint.endpoint.defaultTimeoutMs, signal } = options;
     const deadlineMs = receivedAtMs + Math.min(timeoutMs, this.#options.maxTimeoutMs);
     this.#options.live.acquire(live);
     try {
       const rows = await live.loaded.score(append, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
-      recorder.scored(rows.rows, rows.batchRows, rows.queueMs, rows.inferenceMs, performance.now() - receivedAtMs);
+      const totalMs = performance.now() - receivedAtMs;
+      recorder.scored(door, rows.rows, rows.batchRows, rows.queueMs, rows.inferenceMs, totalMs);
       return rows;
     } finally {
       this.#options.live.release(live);

@@ -46,7 +46,7 @@ function start(options: { first?: RoutingSnapshot; cached?: RoutingSnapshot; max
   });
   running.push(serving);
   const score = (endpoint: string, extra: { key?: string; version?: string } = {}) =>
-    serving.dataplane.score(endpoint, () => () => 1, { receivedAtMs: performance.now(), ...extra });
+    serving.dataplane.score(endpoint, () => () => 1, { door: 'rest', receivedAtMs: performance.now(), ...extra });
   return { registry, loader, observer, kept, serving, score };
 }
 

@@ -6,7 +6,7 @@
  *   version that the wanted one sends traffic to is loaded; until then the applied one keeps answering.
  * - *live*: a version that is in memory, has passed its self-test and can score.
  */
-import type { ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
+import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { InputBatch, ScoredRows } from '@assay/scoring';
 
 /**
@@ -69,7 +69,7 @@ export interface PackageSource {
 /** Measures of one endpoint and version, bound once so that a request pays no look-up. */
 export interface ScoreRecorder {
   /** All times in milliseconds. */
-  scored(rows: number, batchRows: number, queueMs: number, inferenceMs: number, totalMs: number): void;
+  scored(door: Door, rows: number, batchRows: number, queueMs: number, inferenceMs: number, totalMs: number): void;
   failed(code: ErrorCode): void;
 }
 

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { AssayError } from '@assay/contracts';
+import { AssayError, type Door } from '@assay/contracts';
 import { parseTimeoutMs, TIMEOUT_HEADER } from '@assay/runtime';
 import type { ScoreOptions } from '../domain/dataplane.ts';
 
@@ -15,11 +15,12 @@ const MAX_ROUTING_KEY_LENGTH = 1024;
  * @param receivedAtMs when the whole request had arrived; its deadline counts from then
  * @throws INVALID_ARGUMENT for a header that is wrong
  */
-export function readCaller(request: IncomingMessage, receivedAtMs: number, version?: string): ScoreOptions {
+export function readCaller(request: IncomingMessage, door: Door, receivedAtMs: number, version?: string): ScoreOptions {
   const { headers } = request;
   const timeout = headers[TIMEOUT_HEADER];
   const key = headers[ROUTING_KEY_HEADER];
   return {
+    door,
     receivedAtMs,
     timeoutMs: timeout === undefined ? undefined : parseTimeoutMs(timeout, 0),
     key: key === undefined ? undefined : readRoutingKey(key),

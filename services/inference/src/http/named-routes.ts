@@ -113,7 +113,7 @@ function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes, predic
             records = read;
             return (batch) => batch.appendRecords(read);
           },
-          readCaller(request.raw, receivedAtMs),
+          readCaller(request.raw, 'rest', receivedAtMs),
         );
         const id = newId('prd');
         const text = writeScoreResponse(scored, id);

@@ -23,7 +23,7 @@ export const streamMetrics = defineMetrics('stream', {
   }),
   lag: gauge({
     name: 'assay_stream_lag_records',
-    help: 'Records of an input partition that this process owns and whose outcome is not committed, as of its last chunk or look at the broker.',
+    help: 'Offsets of an input partition whose outcome is not committed, of those that this process owns or, while it waits, owned last. As of its last commit; the broker is asked anew every 5 seconds. Markers of transactions in the input have offsets too.',
     labels: ['pipeline', 'partition'],
     maxSeries: 10_000,
   }),

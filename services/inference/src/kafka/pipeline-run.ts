@@ -8,10 +8,12 @@ import { AssayError, ERROR_KINDS, type ErrorCode } from '@assay/contracts';
 import {
   type InputRecord,
   type KafkaSettings,
+  mapKafkaError,
   type OutputRecord,
   openKafka,
   type SupervisorObserver,
   superviseExactlyOnce,
+  watchLag,
 } from '@assay/kafka';
 import { type Backoff, backoffMs } from '../domain/backoff.ts';
 import type { Dataplane } from '../domain/dataplane.ts';
@@ -19,7 +21,8 @@ import type { ServedEndpoint } from '../domain/routing-table.ts';
 import type { LoadedVersion } from '../domain/version.ts';
 import type { PipelineSpec } from './pipelines.ts';
 import { createPredictionIds } from './prediction-id.ts';
-import { type Judged, type Outcome, type StreamPrediction, scoreRecords } from './score-records.ts';
+import { type Judged, type Outcome, scoreRecords } from './score-records.ts';
+import type { DrawnPredictions, StreamLog } from './stream-log.ts';
 import { rowsWithin, sliceRows, type Turns } from './turns.ts';
 
 export type PipelineState =
@@ -28,17 +31,12 @@ export type PipelineState =
   | { readonly state: 'waiting'; readonly reason: string }
   | { readonly state: 'stopped' };
 
-/** Where predictions are logged: records of topics of its own, in the transaction of the results. */
-export interface PredictionRecords {
-  readonly topics: readonly string[];
-  /** What to write for these predictions, if anything. It must be quick and must not throw. */
-  toRecords(predictions: readonly StreamPrediction[], endpoint: string): readonly OutputRecord[];
-}
-
 export interface PipelineObserver {
   onState(state: PipelineState): void;
   onAssigned(partitions: readonly number[]): void;
   onCommitted(commit: Committed): void;
+  /** The broker was asked how far the end of the partition is. */
+  onLag(partition: number, lag: number): void;
   /** A bug: the run ends with it, and the next one meets it again. */
   onFailed(error: unknown): void;
   /** Records wait, since they cannot be scored now. */
@@ -58,44 +56,59 @@ export interface PipelineRunOptions {
   readonly kafka: KafkaSettings;
   readonly dataplane: Dataplane;
   readonly turns: Turns;
-  readonly predictions: PredictionRecords | undefined;
+  readonly predictions: StreamLog | undefined;
   readonly observer: PipelineObserver;
 }
 
 const RETRY: Backoff = { firstMs: 100, maxMs: 2000 };
 const ADMIN_PACE = { initialRetryTimeMs: 100, maxRetryTimeMs: 1000, retries: 2 };
-/**
- * How long records wait within their chunk; then the pipeline leaves the group. Well below the session time-out, since the
- * group hears nothing meanwhile.
- */
+/** How long records wait within their chunk; then the pipeline leaves the group, so that nothing waits half done. */
 const PATIENCE_MS = 3000;
-/** A chunk is no more than is scored within it, for the same reason; all partitions of a process share its thread. */
+/** A chunk is no more than is scored within it: what a slow model has scored is committed before long. */
 const CHUNK_MS = 500;
 const ENDPOINT_POLL_MS = 200;
 
 /** Runs until `signal` aborts. Never rejects. */
 export async function runPipeline(options: PipelineRunOptions, signal: AbortSignal): Promise<void> {
-  const { observer } = options;
+  const { observer, kafka, pipeline } = options;
   observer.onState({ state: 'starting' });
   const clusterId = await untilBrokerAnswers(options, signal);
+  // Those of the last membership: while the endpoint cannot score there is none, and the lag grows.
+  let owned: readonly number[] = [];
+  const watching = watchLag(
+    { kafka, group: pipeline.group, topic: pipeline.input, partitions: () => owned, onLag: observer.onLag },
+    signal,
+  );
+  const onAssigned = (partitions: readonly number[]): void => {
+    owned = partitions;
+    observer.onAssigned(partitions);
+  };
   while (clusterId !== undefined && !signal.aborted) {
     const version = await untilEndpointServes(options, signal);
-    if (version !== undefined)
-      await lap(options, createPredictionIds(options.pipeline.name, clusterId), version, signal);
+    if (version === undefined) continue;
+    await lap(
+      { ...options, observer: { ...observer, onAssigned } },
+      createPredictionIds(pipeline.name, clusterId),
+      version,
+      signal,
+    );
   }
+  await watching;
   observer.onState({ state: 'stopped' });
 }
 
-/** The cluster's id, once; undefined when `signal` aborted first. */
+/** The cluster's id, once, with the topics of the log made; undefined when `signal` aborted first. */
 async function untilBrokerAnswers(options: PipelineRunOptions, signal: AbortSignal): Promise<string | undefined> {
   for (let attempt = 1; !signal.aborted; attempt++) {
     const admin = (await openKafka(options.kafka, ADMIN_PACE)).admin();
     try {
       await admin.connect();
+      await options.predictions?.prepare(admin, signal);
       return (await admin.describeCluster()).clusterId;
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      options.observer.onState({ state: 'waiting', reason: `Kafka at ${options.kafka.brokers.join(', ')}: ${text}` });
+      if (signal.aborted) break;
+      const { message: reason } = mapKafkaError(error, options.kafka.brokers);
+      options.observer.onState({ state: 'waiting', reason });
       await pause(backoffMs(RETRY, attempt), signal);
     } finally {
       await admin.disconnect().catch(() => undefined); // nothing hangs on it
@@ -131,6 +144,11 @@ function servedBy({ variants }: ServedEndpoint): LoadedVersion | undefined {
   return live.toSorted((a, b) => b.weight - a.weight)[0]?.live?.loaded;
 }
 
+interface Chunk {
+  readonly outcomes: ReadonlyMap<Outcome, number>;
+  readonly drawn: DrawnPredictions | undefined;
+}
+
 /** One membership in the group: until `signal` aborts or the endpoint cannot score for longer than records wait. */
 async function lap(
   options: PipelineRunOptions,
@@ -140,15 +158,18 @@ async function lap(
 ): Promise<void> {
   const { pipeline, kafka, observer, predictions } = options;
   const leave = new AbortController();
-  /** By partition: the outcomes of the chunk that is being committed. */
-  const pending = new Map<number, ReadonlyMap<Outcome, number>>();
+  /** What to tell of a chunk when its records are committed. */
+  const chunks = new WeakMap<readonly OutputRecord[], Chunk>();
   const supervised: SupervisorObserver = {
     onState(state) {
       if (state.state !== 'stopped') observer.onState(state);
     },
     onAssigned: (partitions) => observer.onAssigned(partitions),
-    onCommitted: ({ partition, transformMs, commitMs, lag }) =>
-      observer.onCommitted({ partition, outcomes: pending.get(partition) ?? new Map(), transformMs, commitMs, lag }),
+    onCommitted({ partition, results, transformMs, commitMs, lag }) {
+      const { outcomes = new Map(), drawn } = chunks.get(results) ?? {};
+      drawn?.committed();
+      observer.onCommitted({ partition, outcomes, transformMs, commitMs, lag });
+    },
   };
   await superviseExactlyOnce(
     {
@@ -162,9 +183,10 @@ async function lap(
     async (chunk, ended) => {
       try {
         const judged = await scoreChunk(options, predictionId, chunk, ended);
-        const partition = chunk[0]?.partition;
-        if (partition !== undefined) pending.set(partition, countOutcomes(judged));
-        return outputsOf(judged, predictions, pipeline.endpoint);
+        const drawn = draw(judged, predictions, pipeline.endpoint);
+        const records = [...judged.map(({ record }) => record), ...(drawn?.records ?? [])];
+        chunks.set(records, { outcomes: countOutcomes(judged), drawn });
+        return records;
       } catch (error) {
         if (isWorthWaiting(error)) leave.abort();
         else if (!ended.aborted) observer.onFailed(error);
@@ -213,15 +235,14 @@ function isWorthWaiting(error: unknown): error is AssayError {
   return error instanceof AssayError && (ERROR_KINDS[error.code].retryable || error.code === 'NOT_FOUND');
 }
 
-function outputsOf(
+function draw(
   judged: readonly Judged[],
-  predictions: PredictionRecords | undefined,
+  predictions: StreamLog | undefined,
   endpoint: string,
-): OutputRecord[] {
-  const records = judged.map(({ record }) => record);
-  if (predictions === undefined) return records;
-  const logged = judged.flatMap(({ prediction }) => (prediction === undefined ? [] : [prediction]));
-  return [...records, ...predictions.toRecords(logged, endpoint)];
+): DrawnPredictions | undefined {
+  if (predictions === undefined) return undefined;
+  const scored = judged.flatMap(({ prediction }) => (prediction === undefined ? [] : [prediction]));
+  return predictions.draw(endpoint, scored);
 }
 
 function countOutcomes(judged: readonly Judged[]): Map<Outcome, number> {

@@ -30,7 +30,7 @@ export function resultOf(
   return {
     topic: pipeline.output,
     key: input.key,
-    value: Buffer.from(value),
+    value,
     headers: {
       ...headers,
       [STREAM_HEADERS.pipeline]: pipeline.name,

@@ -11,6 +11,7 @@ import { ROUTING_KEY_HEADER } from '../http/caller.ts';
 import { type Envelope, open } from './cloud-events.ts';
 import type { PipelineSpec } from './pipelines.ts';
 import { deadLetterOf, resultOf, tombstoneOf } from './results.ts';
+import type { StreamPrediction } from './stream-log.ts';
 
 export type Outcome = 'result' | 'dead_letter' | 'tombstone';
 
@@ -20,16 +21,6 @@ export interface Judged {
   readonly record: OutputRecord;
   /** Of a result, for who logs predictions. */
   readonly prediction?: StreamPrediction;
-}
-
-/** A prediction as the log of predictions wants it. */
-export interface StreamPrediction {
-  readonly id: string;
-  readonly atMs: number;
-  readonly key: Buffer | null;
-  readonly features: unknown;
-  readonly outputs: Readonly<Record<string, unknown>>;
-  readonly scored: Scored;
 }
 
 export interface RecordScorer {
@@ -118,7 +109,7 @@ async function scoreGroup(
         if (accepted.length === 0) throw new NothingToScore();
         return accepted.length;
       },
-      { version: variant.version.id, receivedAtMs: performance.now(), timeoutMs: TIMEOUT_MS, signal },
+      { door: 'kafka', version: variant.version.id, receivedAtMs: performance.now(), timeoutMs: TIMEOUT_MS, signal },
     );
   } catch (error) {
     if (accepted.length === 0 && records.every((record) => judged.has(record))) return;
@@ -133,15 +124,10 @@ async function scoreGroup(
   const nowMs = Date.now();
   const { outputs, firstRow } = scored.rows;
   accepted.forEach(({ input, envelope, features }, i) => {
-    const prediction = {
-      id: scorer.predictionId(input),
-      atMs: nowMs,
-      key: input.key,
-      features,
-      outputs: outputs.record(firstRow + i),
-      scored,
-    };
-    const record = resultOf(pipeline, input, envelope, prediction, nowMs);
+    const id = scorer.predictionId(input);
+    const sizeBytes = input.value?.length ?? 0;
+    const prediction = { id, atMs: nowMs, features, scored, row: i, sizeBytes };
+    const record = resultOf(pipeline, input, envelope, { id, scored, outputs: outputs.record(firstRow + i) }, nowMs);
     judged.set(input, { outcome: 'result', record, prediction });
   });
 }

@@ -4,8 +4,9 @@ import { createMetrics, type Logger, type Registry } from '@assay/runtime';
 import type { ReadinessCheck } from '../domain/readiness.ts';
 import type { Serving } from '../domain/serving.ts';
 import { streamMetrics } from './metrics.ts';
-import { type PipelineObserver, type PipelineState, type PredictionRecords, runPipeline } from './pipeline-run.ts';
+import { type PipelineObserver, type PipelineState, runPipeline } from './pipeline-run.ts';
 import type { PipelineSpec } from './pipelines.ts';
+import type { StreamLog } from './stream-log.ts';
 import { createTurns } from './turns.ts';
 
 export interface StreamsOptions {
@@ -14,7 +15,8 @@ export interface StreamsOptions {
   readonly serving: Pick<Serving, 'dataplane' | 'live'>;
   readonly registry: Registry;
   readonly log: Logger;
-  readonly predictions?: PredictionRecords;
+  /** Absent where predictions are not logged. */
+  readonly predictions?: StreamLog | undefined;
 }
 
 export interface Streams {
@@ -81,6 +83,9 @@ function observe(metrics: StreamMetrics, pipeline: string, log: Logger): Observe
   let hasRun = false;
   let told = '';
   let owned: readonly number[] = [];
+  const setLag = (partition: number, lag: number): void => {
+    metrics.lag.bind({ pipeline, partition: String(partition) }).set(lag);
+  };
   const tell = (): void => {
     for (const each of STATES) metrics.state.bind({ pipeline, state: each }).set(each === state.state ? 1 : 0);
     const text = JSON.stringify(state);
@@ -111,8 +116,9 @@ function observe(metrics: StreamMetrics, pipeline: string, log: Logger): Observe
         for (const [outcome, count] of outcomes) metrics.records.bind({ pipeline, outcome }).inc(count);
         transform.observe(transformMs / 1000);
         commit.observe(commitMs / 1000);
-        metrics.lag.bind({ pipeline, partition: String(partition) }).set(lag);
+        setLag(partition, lag);
       },
+      onLag: setLag,
       onFailed(error) {
         log.error({ pipeline, err: error }, 'records could not be judged; the pipeline begins again');
       },

@@ -1,16 +1,14 @@
 import { AssayError, type Event, type PredictionEntry, PredictionsLogged, parse, TOPICS } from '@assay/contracts';
 import { createLogger } from '@assay/runtime';
-import type { OutputBatch } from '@assay/scoring';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Scored } from '../domain/dataplane.ts';
-import { routedEndpoint, routedVersion, SIGNATURE } from '../domain/fake-versions.ts';
-import { serveEndpoint } from '../domain/routing-table.ts';
+import { scored } from './fake-scored.ts';
 import {
   createPredictionLog,
   type EventSink,
   type PredictionLog,
   type PredictionLogOptions,
 } from './prediction-log.ts';
+import { shareOf } from './sampling.ts';
 
 const opened: PredictionLog[] = [];
 afterEach(async () => {
@@ -28,7 +26,7 @@ function watched(sink: EventSink, options: Partial<PredictionLogOptions> = {}): 
   let logged = 0;
   const log = createPredictionLog({
     sink,
-    ratio: 1,
+    shareOf: () => 1,
     maxRowsPerSecond: 1_000_000,
     maxQueueRows: 1000,
     maxQueueBytes: 1024 * 1024,
@@ -61,40 +59,6 @@ const stuck: EventSink = {
   publish: (_topic, _events, { signal } = {}) =>
     new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
 };
-
-/** What the dataplane gives for a request of so many rows. */
-function scored(rows: number): Scored {
-  const outputs: OutputBatch = {
-    rows,
-    outputs: [
-      {
-        name: 'version',
-        dtype: 'int64',
-        shape: [rows, 1],
-        data: BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
-      },
-    ],
-    record: () => ({}),
-    tensor() {
-      throw new Error('not asked for');
-    },
-  };
-  const version = routedVersion(3);
-  const loaded = {
-    signature: SIGNATURE,
-    outputTails: new Map(),
-    details: { executionClass: 'class-1' },
-    maxBatchRows: 64,
-    measured: { oneRowMs: 1, fullBatchMs: 1 },
-    score: () => Promise.reject(new Error('not asked for')),
-    queuedRows: 0,
-    async close() {},
-  };
-  const recorder = { scored() {}, failed() {} };
-  const variant = { version, weight: 10_000, live: { version, loaded, requests: 0 }, recorder };
-  const endpoint = serveEndpoint(routedEndpoint('flights', 7, [3]), [variant]);
-  return { endpoint, variant, rows: { outputs, firstRow: 0, rows, queueMs: 0, inferenceMs: 0, batchRows: rows } };
-}
 
 const request = (name: string, sizeBytes = 10) => ({
   door: 'rest' as const,
@@ -162,15 +126,21 @@ describe('the log of predictions', () => {
 
   test('draws the share that it is asked for', async () => {
     const sink = keeping();
-    const { log, dropped } = watched(sink, { ratio: 0.5, maxQueueRows: 100_000 });
+    const { log, dropped } = watched(sink, { shareOf: () => 0.5, maxQueueRows: 100_000 });
     log.offer(scored(10_000), request('a'));
     await log.close(5000);
     expect(sink.entries().length).toBeGreaterThan(4500);
     expect(sink.entries().length).toBeLessThan(5500);
     expect(dropped.size).toBe(0);
-    const none = watched(keeping(), { ratio: 0 });
-    none.log.offer(scored(10), request('b'));
-    expect(none.log.queuedRows).toBe(0);
+  });
+
+  test('draws by the share of the endpoint where it has one of its own', () => {
+    const ofOthers = watched(stuck, { shareOf: shareOf({ ratio: 1, byEndpoint: { others: 0 } }) });
+    ofOthers.log.offer(scored(10), request('a'));
+    expect(ofOthers.log.queuedRows).toBe(10);
+    const ofFlights = watched(stuck, { shareOf: shareOf({ ratio: 1, byEndpoint: { flights: 0 } }) });
+    ofFlights.log.offer(scored(10), request('a'));
+    expect(ofFlights.log.queuedRows).toBe(0);
   });
 
   test('tries again while the event log is away, and drops what it refuses for good', async () => {

@@ -3,18 +3,11 @@
  * references, and goes on. They become text in slices of a fraction of a millisecond, and are published in batches, one at
  * a time. What does not fit in the bounded queue, or comes faster than allowed, is dropped and counted.
  */
-import {
-  AssayError,
-  type Door,
-  type Event,
-  PREDICTIONS_LOGGED,
-  type PredictionEntry,
-  type PredictionsLogged,
-  TOPICS,
-} from '@assay/contracts';
-import { type Logger, newId } from '@assay/runtime';
-import { exactJson, exactOutputs } from '@assay/scoring';
+import { AssayError, type Door, type Event, type PredictionEntry, TOPICS } from '@assay/contracts';
+import type { Logger } from '@assay/runtime';
 import type { Scored } from '../domain/dataplane.ts';
+import { charactersOf, inParts, MAX_EVENT_CHARACTERS, predictionEntry, predictionsEvent } from './prediction-entry.ts';
+import { createRate } from './sampling.ts';
 
 /** Where events go: an event bus, or a port to the thread that has one. */
 export interface EventSink {
@@ -46,8 +39,8 @@ export interface PredictionLog {
 
 export interface PredictionLogOptions {
   readonly sink: EventSink;
-  /** The share of predictions that is logged, 0 to 1. */
-  readonly ratio: number;
+  /** The share of an endpoint's predictions that is logged, 0 to 1. */
+  readonly shareOf: (endpoint: string) => number;
   readonly maxRowsPerSecond: number;
   readonly maxQueueRows: number;
   readonly maxQueueBytes: number;
@@ -66,8 +59,6 @@ interface Waiting {
   readonly sizeBytes: number;
 }
 
-/** An event may have 1 MiB; as text in a text it can double. */
-const MAX_EVENT_CHARACTERS = 400 * 1024;
 const MAX_EVENT_ROWS = 128;
 /** How long requests may have to wait for the log's own work. */
 const SLICE_MS = 0.25;
@@ -75,7 +66,8 @@ const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
 
 export function createPredictionLog(options: PredictionLogOptions): PredictionLog {
-  const { sink, ratio, maxRowsPerSecond, maxQueueRows, maxQueueBytes, lingerMs, log, logged, dropped } = options;
+  const { sink, shareOf, maxRowsPerSecond, maxQueueRows, maxQueueBytes, lingerMs, log, logged, dropped } = options;
+  const rate = createRate(maxRowsPerSecond);
   const waiting: Waiting[] = [];
   const stopping = new AbortController();
   const stopped = Promise.withResolvers<never>();
@@ -83,22 +75,12 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
   stopping.signal.addEventListener('abort', () => stopped.reject(stopping.signal.reason), { once: true });
   let queuedRows = 0;
   let queuedBytes = 0;
-  let tokens = maxRowsPerSecond;
-  let refilledAtMs = performance.now();
   let isClosing = false;
   let timer: NodeJS.Timeout | undefined;
   let publishing: Promise<void> | undefined;
 
-  function takeTokens(wanted: number): number {
-    const nowMs = performance.now();
-    tokens = Math.min(maxRowsPerSecond, tokens + ((nowMs - refilledAtMs) * maxRowsPerSecond) / 1000);
-    refilledAtMs = nowMs;
-    const taken = Math.min(wanted, Math.floor(tokens));
-    tokens -= taken;
-    return taken;
-  }
-
   function offer(scored: Scored, request: LoggedRequest): void {
+    const ratio = shareOf(scored.endpoint.endpoint.name);
     if (ratio === 0) return;
     const { rows: count, outputs } = scored.rows;
     if (count === 1 && ratio < 1 && Math.random() >= ratio) return;
@@ -108,7 +90,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
       dropped('closing', rows.length);
       return;
     }
-    const allowed = takeTokens(rows.length);
+    const allowed = rate.take(rows.length);
     if (allowed < rows.length) {
       dropped('rate', rows.length - allowed);
       if (allowed === 0) return;
@@ -162,9 +144,8 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
       for (const row of each.rows) {
         const entry = entryOf(each, row);
         if (entry === undefined) continue;
-        const size = entry.record.length + entry.outputs.length + 500;
         entries.push(entry);
-        characters += size;
+        characters += charactersOf(entry);
         if (performance.now() - sinceMs < SLICE_MS) continue;
         await new Promise((resolve) => setImmediate(resolve));
         sinceMs = performance.now();
@@ -175,31 +156,11 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
   }
 
   function entryOf({ scored, request, atMs }: Waiting, row: number): PredictionEntry | undefined {
-    const { endpoint, variant, rows } = scored;
-    const loaded = variant.live?.loaded;
     try {
       const record = request.recordOf(row);
-      if (record === undefined || loaded === undefined) {
-        dropped('unrepresentable', 1);
-        return undefined;
-      }
-      const entry: PredictionEntry = {
-        id: request.idOf(row),
-        at: atMs,
-        door: request.door,
-        endpointId: endpoint.endpoint.id,
-        endpointName: endpoint.endpoint.name,
-        modelName: variant.version.modelName,
-        version: variant.version.version,
-        versionId: variant.version.id,
-        digest: variant.version.digest,
-        routingRevision: endpoint.endpoint.revision,
-        executionClass: String(loaded.details.executionClass),
-        record: exactJson(record),
-        outputs: exactOutputs(loaded.signature, rows.outputs, rows.firstRow + row),
-      };
-      if (entry.record.length + entry.outputs.length <= MAX_EVENT_CHARACTERS) return entry;
-      dropped('too_large', 1);
+      const entry = predictionEntry({ id: request.idOf(row), atMs, door: request.door, record, scored, row });
+      if (entry !== undefined && entry.record.length + entry.outputs.length <= MAX_EVENT_CHARACTERS) return entry;
+      dropped(entry === undefined ? 'unrepresentable' : 'too_large', 1);
     } catch (error) {
       log.error({ err: error }, 'a prediction could not be written as text');
       dropped('unrepresentable', 1);
@@ -209,7 +170,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
 
   async function publish(entries: readonly PredictionEntry[]): Promise<void> {
     if (stopping.signal.aborted) return dropped('closing', entries.length);
-    const events = inEvents(entries);
+    const events = inParts(entries).map(predictionsEvent);
     for (let attempt = 1; ; attempt++) {
       try {
         // A sink that does not listen to its signal does not hold up a stop.
@@ -261,44 +222,6 @@ function outputBytes(outputs: Scored['rows']['outputs']['outputs']): number {
   let sizeBytes = 0;
   for (const { data } of outputs) sizeBytes += ArrayBuffer.isView(data) ? data.byteLength : data.length * 64;
   return sizeBytes;
-}
-
-/** As few events as their size allows. */
-function inEvents(entries: readonly PredictionEntry[]): Event[] {
-  const events: Event[] = [];
-  let predictions: PredictionEntry[] = [];
-  let characters = 0;
-  for (const entry of entries) {
-    const size = entry.record.length + entry.outputs.length + 500;
-    if (predictions.length > 0 && characters + size > MAX_EVENT_CHARACTERS) {
-      events.push(predictionsEvent(predictions));
-      predictions = [];
-      characters = 0;
-    }
-    predictions.push(entry);
-    characters += size;
-  }
-  if (predictions.length > 0) events.push(predictionsEvent(predictions));
-  return events;
-}
-
-/**
- * The event of some predictions: also for a door that publishes it itself, in a transaction of its own. At most some
- * 400 KiB of records and outputs go into one.
- */
-export function predictionsEvent(predictions: PredictionEntry[]): Event {
-  return {
-    specversion: '1.0',
-    id: newId('evt'),
-    source: '/assay/inference',
-    type: PREDICTIONS_LOGGED,
-    // Nothing follows one prediction's changes: any subject that spreads the events will do.
-    subject: predictions[0]?.id ?? 'none',
-    time: new Date().toISOString(),
-    datacontenttype: 'application/json',
-    sequence: 0,
-    data: { predictions } satisfies PredictionsLogged,
-  };
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 /** Rows of tensors as named records: the form in which predictions of every door are logged and replayed. */
 import { type Dtype, elementCount, type Signature } from '@assay/contracts';
-import { formatTimestamp, type InputTensor } from '@assay/scoring';
+import { formatTimestamp, type InputTensor, type TensorData } from '@assay/scoring';
 
 /** Row `row` of tensors that were accepted; undefined where a value has no form in a record (an instant beyond year 9999). */
 export function recordOfTensors(
@@ -17,7 +17,7 @@ export function recordOfTensors(
     const nest = (depth: number): unknown => {
       const size = shape[depth];
       if (size !== undefined) return Array.from({ length: size }, () => nest(depth + 1));
-      const value = recordValue(dtype, input.data[next++]);
+      const value = recordValue(dtype, elementOf(input.data, next++));
       if (value === undefined) isWhole = false;
       return value;
     };
@@ -26,6 +26,10 @@ export function recordOfTensors(
     record[name] = value;
   }
   return record;
+}
+
+function elementOf(data: TensorData, at: number): unknown {
+  return 'dictionary' in data ? data.dictionary[data.codes[at] ?? -1] : data[at];
 }
 
 function recordValue(dtype: Dtype, element: unknown): unknown {

@@ -7,11 +7,13 @@ import { type ModelPackage, openPackage } from '@assay/model-package';
 import type { Logger } from '@assay/runtime';
 import { createBatcher, createScorer, type Scorer } from '@assay/scoring';
 import type { LoadedVersion, LoadVersion, PackageSource } from '../domain/version.ts';
+import type { ProviderChoice } from './choose-provider.ts';
 
 export interface VersionLoaderOptions {
   readonly packages: PackageSource;
   readonly maxBatchRows: number;
   readonly threads: number;
+  readonly provider: ProviderChoice;
   readonly maxQueueRows: number;
   /** Where packed graphs are kept. */
   readonly graphCacheDir: string;
@@ -24,6 +26,8 @@ export function createVersionLoader(options: VersionLoaderOptions): LoadVersion 
     const scorer = await createScorer(pkg, {
       maxBatchRows: options.maxBatchRows,
       threads: options.threads,
+      provider: options.provider.provider,
+      fallback: options.provider.fallback,
       cacheDir: options.graphCacheDir,
       signal,
     });

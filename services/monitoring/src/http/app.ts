@@ -25,8 +25,9 @@ export function createMonitoringApp({ log, registry, access, parts }: AppOptions
         'The prediction log: what was asked and answered, by which version, and whether it still gives the same bits.',
     },
     ready: async () => {
-      await parts().predictions.kept();
-      return readyReport({ database: true, keys: access?.ready() ?? true });
+      const { predictions, events } = parts();
+      await predictions.kept();
+      return readyReport({ database: true, events: events(), keys: access?.ready() ?? true });
     },
   });
   predictionRoutes(app, parts);

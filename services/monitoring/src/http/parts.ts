@@ -5,6 +5,8 @@ import type { Predictions } from '../store/predictions.ts';
 export interface Parts {
   readonly predictions: Predictions;
   readonly replayer: Replayer;
+  /** Whether predictions come from the event bus, or why not. */
+  readonly events: () => true | string;
 }
 
 export type PartsOf = () => Parts;

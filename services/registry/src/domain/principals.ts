@@ -32,7 +32,11 @@ const BOOTSTRAP_ROLES: Readonly<Record<string, BootstrapRole>> = {
     scopes: ['read', 'register', 'promote'],
     description: 'Registers what its jobs have trained, and moves the alias that a spec names.',
   },
-  batch: { kind: 'service', scopes: ['read'], description: 'Reads the versions that its jobs score with.' },
+  batch: {
+    kind: 'service',
+    scopes: ['read', 'register'],
+    description: 'Reads the versions that its jobs score with, and registers the datasets that they write.',
+  },
   monitoring: { kind: 'service', scopes: ['read', 'promote'], description: 'Watches endpoints, and judges rollouts.' },
   metrics: { kind: 'service', scopes: ['read'], description: 'Prometheus, which scrapes /metrics.' },
 };

@@ -5,6 +5,7 @@ import { readRoutingRevision } from '../store/routing.ts';
 import { aliasRoutes } from './alias-routes.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { blobRoutes } from './blob-routes.ts';
+import { datasetRoutes } from './dataset-routes.ts';
 import { endpointRoutes } from './endpoint-routes.ts';
 import { keyRoutes } from './key-routes.ts';
 import { modelRoutes } from './model-routes.ts';
@@ -34,7 +35,7 @@ export function createRegistryApp(options: AppOptions): App {
     describe: {
       title: 'Assay registry',
       description:
-        'Models, versions, aliases, endpoints, the routing snapshot, principals and keys, and the audit chain.',
+        'Models, versions, aliases, datasets, endpoints, the routing snapshot, principals and keys, and the audit chain.',
     },
     ready: async () => {
       await readRoutingRevision(parts().store.database.db);
@@ -45,6 +46,7 @@ export function createRegistryApp(options: AppOptions): App {
   modelRoutes(app, parts);
   versionRoutes(app, parts);
   aliasRoutes(app, parts);
+  datasetRoutes(app, parts);
   endpointRoutes(app, parts);
   routingRoutes(app, parts);
   auditRoutes(app, parts);

@@ -48,6 +48,12 @@ const path = fc.oneof(
   fc.tuple(segment, segment).map(([id, file]) => `/v1/versions/${id}/files/${file}`),
   segment.map((model) => `/v1/models/${model}/aliases`),
   fc.tuple(segment, segment).map(([model, alias]) => `/v1/models/${model}/aliases/${alias}`),
+  fc.constant('/v1/datasets'),
+  segment.map((name) => `/v1/datasets/${name}`),
+  segment.map((name) => `/v1/datasets/${name}/versions`),
+  fc.tuple(segment, segment).map(([name, version]) => `/v1/datasets/${name}/versions/${version}`),
+  fc.tuple(segment, segment).map(([version, file]) => `/v1/datasets/m/versions/${version}/files/${file}`),
+  segment.map((id) => `/v1/dataset-versions/${id}`),
   fc.constant('/v1/endpoints'),
   segment.map((name) => `/v1/endpoints/${name}`),
   fc.constantFrom('/v1/routing', '/v1/audit', '/v1/audit/verify', '/v1/nothing', '/'),
@@ -97,6 +103,15 @@ const nearly = fc.letrec<{ value: unknown }>((tie) => ({
         'defaultTimeoutMs',
         'idempotencyKey',
         'strategy',
+        'format',
+        'rows',
+        'schema',
+        'type',
+        'nullable',
+        'profile',
+        'personalData',
+        'parents',
+        'changes',
         'extra',
         'constructor',
       ),
@@ -164,6 +179,21 @@ describe('whatever is sent', () => {
       { numRuns: 600 },
     );
     expect(refused).toBeGreaterThan(100);
+  });
+
+  it('is answered also where a text holds a NUL, which some databases cannot keep', async () => {
+    const text = 'a\u0000b';
+    const encoded = encodeURIComponent(text);
+    const answers = [
+      await registry.fails('POST', '/v1/models', { name: 'nul', description: text }),
+      await registry.fails('POST', '/v1/models/m/versions', { files: [], description: text, idempotencyKey: text }),
+      await registry.fails('POST', '/v1/keys', { principal: 'nul', scopes: ['read'], description: text }),
+      await registry.fails('GET', `/v1/models?after=${encoded}`),
+      await registry.fails('GET', `/v1/datasets?after=${encoded}`),
+      await registry.fails('GET', `/v1/audit?principal=${encoded}`),
+      await registry.fails('GET', `/v1/audit?resource=${encoded}`),
+    ];
+    expect(answers.filter(({ status }) => status >= 500).map(({ body }) => body.error.message)).toEqual([]);
   });
 
   it('leaves a registry that still answers, routes the same, and whose chain verifies', async () => {

@@ -41,6 +41,18 @@ export const VersionFileParams = Type.Object(
   strict,
 );
 
+export const DatasetParams = Type.Object({ name: Name }, strict);
+const DatasetNumber = Type.String({
+  pattern: '^(latest|[1-9][0-9]{0,14})$',
+  maxLength: 15,
+  description: 'A version number, or `latest`.',
+});
+export const DatasetVersionParams = Type.Object({ name: Name, version: DatasetNumber }, strict);
+export const DatasetFileParams = Type.Object(
+  { name: Name, version: DatasetNumber, file: Type.String({ minLength: 1, maxLength: 200 }) },
+  strict,
+);
+
 export const ExpectedRevisionQuery = Type.Object(
   { expectedRevision: Type.Integer({ minimum: 0, description: 'The revision that was read.' }) },
   strict,

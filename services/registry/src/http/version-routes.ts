@@ -1,16 +1,13 @@
-import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import { AssayError, CreateVersion, Page, PageQuery, Version } from '@assay/contracts';
 import type { App } from '@assay/http';
-import Type from 'typebox';
-import { blobKey } from '../registration/blob-keys.ts';
 import { registerVersion } from '../registration/register-version.ts';
 import { getVersion, getVersionById, listVersions } from '../store/versions.ts';
 import { actorOf, callerGone } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT, numberCursor } from './paging.ts';
-import type { Parts, PartsOf } from './parts.ts';
+import type { PartsOf } from './parts.ts';
 import { ModelParams, VersionFileParams, VersionIdParams, VersionParams } from './schemas.ts';
+import { STORED_FILE_DESCRIPTION, STORED_FILE_RESPONSES, sendStoredFile } from './stored-file.ts';
 
 const tags = ['versions'];
 
@@ -128,18 +125,9 @@ export function versionRoutes(app: App, parts: PartsOf): void {
         tags,
         operationId: 'getVersionFile',
         summary: 'Download a file of a version',
-        description:
-          'Streamed. `ETag` is the sha256 of the content; an answer whose content turns out to have another digest is cut off before its end.',
+        description: STORED_FILE_DESCRIPTION,
         params: VersionFileParams,
-        response: {
-          200: {
-            description: 'The bytes of the file.',
-            content: {
-              'application/octet-stream': { schema: Type.Unsafe<Readable>({ type: 'string', format: 'binary' }) },
-            },
-          },
-          ...errorResponses('NOT_FOUND', 'UNAVAILABLE'),
-        },
+        response: STORED_FILE_RESPONSES,
       },
     },
     async (request, reply) => {
@@ -152,56 +140,7 @@ export function versionRoutes(app: App, parts: PartsOf): void {
           `version ${version.version} of ${version.modelName} has no file "${path}"; it has ${version.files.map((f) => f.path).join(', ')}`,
         );
       }
-      const signal = callerGone(reply);
-      const blob = await parts()
-        .blobs.get(blobKey(file.sha256), { signal })
-        .catch((cause: unknown) => {
-          if (!(cause instanceof AssayError) || cause.code !== 'NOT_FOUND') throw cause;
-          throw new AssayError(
-            'UNAVAILABLE',
-            `the content of ${path} (sha256 ${file.sha256}) is missing from the blob store; restore it from a backup`,
-            { cause },
-          );
-        });
-      reply
-        .header('content-type', 'application/octet-stream')
-        .header('content-length', String(file.sizeBytes))
-        .header('etag', `"${file.sha256}"`)
-        .header('cache-control', 'public, max-age=31536000, immutable');
-      const body = checked(blob.body, file, parts().metrics);
-      return reply.send(Readable.from(body, { objectMode: false }));
+      return sendStoredFile(request, reply, parts(), { ...file, name: path });
     },
   );
-}
-
-/**
- * The bytes as they come, the last of them held back until the digest is known to be right: a receiver who got all of
- * them has the right ones, one who did not sees the answer break off.
- */
-async function* checked(
-  body: AsyncIterable<Uint8Array>,
-  file: { readonly path: string; readonly sha256: string; readonly sizeBytes: number },
-  metrics: Parts['metrics'],
-): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256');
-  const sent = metrics.blobBytes.bind({ direction: 'out' });
-  let held: Uint8Array | undefined;
-  for await (const chunk of body) {
-    hash.update(chunk);
-    if (held !== undefined) {
-      sent.inc(held.length);
-      yield held;
-    }
-    held = chunk;
-  }
-  if (hash.digest('hex') !== file.sha256) {
-    throw new AssayError(
-      'INTERNAL',
-      `the stored content of ${file.path} is not the one with sha256 ${file.sha256}; restore it from a backup`,
-    );
-  }
-  if (held !== undefined) {
-    sent.inc(held.length);
-    yield held;
-  }
 }

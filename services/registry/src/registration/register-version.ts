@@ -11,8 +11,9 @@ import { checkPackageFiles, type PackageLimits, sameFiles } from '../domain/pack
 import type { Actor, Store } from '../store/change.ts';
 import { requireModel } from '../store/models.ts';
 import { findByIdempotencyKey, insertVersion } from '../store/versions.ts';
+import { requireBlobs } from './require-blobs.ts';
 import type { Slots } from './slots.ts';
-import { requireBlobs, withStaged } from './staging.ts';
+import { withStaged } from './staging.ts';
 
 /**
  * Loads the graph of a package in a child process with limits and scores its golden records there.
@@ -48,7 +49,7 @@ export async function registerVersion(
   }
   checkPackageFiles(body.files, parts.limits);
   const checked = await parts.slots.use(async () => {
-    await requireBlobs(parts.blobs, body.files, signal);
+    await requireBlobs(parts.blobs, body.files, ({ path }) => path, signal);
     return withStaged(parts, body.files, signal, async (dir) => {
       const opened = await openStaged(dir, parts.limits, signal);
       if (!sameFiles(opened.files, body.files)) {

@@ -43,6 +43,8 @@ export type EventType =
   | 'assay.model.alias-moved.v1'
   | 'assay.model.alias-deleted.v1'
   | 'assay.version.registered.v1'
+  | 'assay.dataset.version-registered.v1'
+  | 'assay.dataset-version.registered.v1'
   | 'assay.endpoint.created.v1'
   | 'assay.endpoint.updated.v1'
   | 'assay.endpoint.moved.v1'
@@ -113,7 +115,7 @@ async function announceAll(trx: Transaction<RegistryTables>, events: readonly Ev
     if (!(cause instanceof AssayError) || cause.code !== 'PAYLOAD_TOO_LARGE') throw cause;
     throw new AssayError(
       'PAYLOAD_TOO_LARGE',
-      `this is more than can be told to the other services (${cause.message}); shorten the signature's lists of values, the descriptions or the tags`,
+      `this is more than can be told to the other services (${cause.message}); shorten the descriptions, the tags, and the lists of values, columns and parents`,
       { cause },
     );
   }

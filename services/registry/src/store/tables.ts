@@ -4,7 +4,7 @@
  * A deleted alias or endpoint leaves its row behind, with its revision: a name that comes back goes on counting, so that
  * a writer who saw the old one loses its compare-and-set.
  */
-import type { PrincipalKind } from '@assay/contracts';
+import type { DatasetFormat, PrincipalKind } from '@assay/contracts';
 import type { Kysely, Transaction } from 'kysely';
 
 export interface ModelsTable {
@@ -33,6 +33,44 @@ export interface VersionsTable {
   idempotency_key: string | null;
   created_at: number;
   created_by: string;
+}
+
+/** A row is there from its first version on. */
+export interface DatasetsTable {
+  id: string;
+  name: string;
+  /** The number of the newest version; the next one is one more. */
+  last_version: number;
+  created_at: number;
+  updated_at: number;
+}
+
+/** Immutable: rows are inserted, whole, and never updated. */
+export interface DatasetVersionsTable {
+  id: string;
+  dataset_id: string;
+  version: number;
+  digest: string;
+  format: DatasetFormat;
+  row_count: number;
+  file_count: number;
+  column_count: number;
+  size_bytes: number;
+  /** JSON, as are `columns`, `profile` (null without one) and `about`. */
+  files: string;
+  columns: string;
+  profile: string | null;
+  /** What people say of it. */
+  about: string;
+  created_at: number;
+  created_by: string;
+}
+
+/** Which version an idempotency key gave: one that it made, or one that was there already. */
+export interface DatasetVersionKeysTable {
+  dataset_id: string;
+  idempotency_key: string;
+  version_id: string;
 }
 
 export interface AliasesTable {
@@ -124,6 +162,9 @@ export interface AuditHeadTable {
 export interface RegistryTables {
   models: ModelsTable;
   versions: VersionsTable;
+  datasets: DatasetsTable;
+  dataset_versions: DatasetVersionsTable;
+  dataset_version_keys: DatasetVersionKeysTable;
   aliases: AliasesTable;
   endpoints: EndpointsTable;
   routing: RoutingTable;

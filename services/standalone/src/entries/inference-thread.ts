@@ -3,7 +3,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createService } from '@assay/inference';
 import { createLogger, Secret, type Service } from '@assay/runtime';
 import { createThreadEvents } from '../thread-events.ts';
-import { type FromThread, type ThreadStart, type ToThread, toThreadError } from '../thread-messages.ts';
+import {
+  type FromThread,
+  fromThreadKafka,
+  type ThreadStart,
+  type ToThread,
+  toThreadError,
+} from '../thread-messages.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('inference-thread is the entry of a worker thread');
@@ -33,7 +39,8 @@ async function end(): Promise<void> {
 
 try {
   const serviceKey = start.serviceKey === undefined ? undefined : new Secret(start.serviceKey);
-  service = await createService({ ...config, serviceKey }, { log, predictions: events });
+  const kafka = start.kafka === undefined ? {} : { kafka: fromThreadKafka(start.kafka) };
+  service = await createService({ ...config, serviceKey }, { log, predictions: events, ...kafka });
   // Listening first: a close that comes during a long start is not lost.
   port.on('message', (message: ToThread) => {
     if (message.type === 'close') void end();

@@ -70,6 +70,7 @@ test.each<[string, TrainingSpec, string]>([
     { ...SPEC, split: { by: 'time', column: 'at', validationFrom: '2024-02-01', testFrom: '2024-02-01' } },
     'split.testFrom',
   ],
+  ['a GPU for a trainer that would not use it', { ...SPEC, resources: { gpus: 1 } }, 'resources.gpus'],
   ['no rows to train on', { ...SPEC, split: { by: 'random', validation: 0.5, test: 0.5 } }, 'split'],
 ])('%s is refused at its place', (_name, spec, place) => {
   expect(placesOf(spec)).toEqual([place]);

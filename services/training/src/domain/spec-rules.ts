@@ -1,5 +1,6 @@
 /** What a training spec must keep to beyond its schema: told when the job is created, at the place that is wrong. */
 import { AssayError, type ErrorDetail, type SpecFeature, type TrainingSpec } from '@assay/contracts';
+import { deviceProblems } from './device.ts';
 import { parseInstant } from './split.ts';
 
 /** Names that the graph gives to its outputs. */
@@ -12,7 +13,7 @@ export function isCategorical(feature: SpecFeature): boolean {
 
 /** @throws AssayError INVALID_ARGUMENT with every place that is wrong */
 export function checkSpec(spec: TrainingSpec): void {
-  const details = [...featureProblems(spec), ...splitProblems(spec)];
+  const details = [...featureProblems(spec), ...splitProblems(spec), ...deviceProblems(spec)];
   const [first] = details;
   if (first === undefined) return;
   const more = details.length > 1 ? ` (and ${details.length - 1} more)` : '';

@@ -1,17 +1,24 @@
 /** The program of a training job's process, run by the launcher. */
+import { resolve } from 'node:path';
 import { createRegistryClient, createTrainingClient } from '@assay/client';
 import { AssayError, parse } from '@assay/contracts';
-import { type JobContext, JobError } from '@assay/jobs';
+import { JOB_TOKEN_VARIABLE, type JobContext, JobError } from '@assay/jobs';
 import { DataError } from '@assay/tables';
-import { JobInput, TOKEN_VARIABLE } from '../job/job-input.ts';
+import { JobInput } from '../job/job-input.ts';
 import { createReporter } from '../job/reporter.ts';
 import { runTrainingJob } from '../job/run-job.ts';
 
+/** Set by the images (dockerfiles/Dockerfile), as the setting of the service is called. */
+const LIBRARIES_VARIABLE = 'ASSAY_TRAINING_LIBRARY_CACHE_DIR';
+
 export async function run({ spec, dir, signal }: JobContext): Promise<void> {
   const input = parse(JobInput, spec, 'job input');
-  const token = process.env[TOKEN_VARIABLE];
+  // An image says where it holds them, to its pods; a child process is not given the variable.
+  const cacheDir = process.env[LIBRARIES_VARIABLE] ?? input.libraries.cacheDir;
+  const libraries = { ...input.libraries, cacheDir: resolve(dir, cacheDir) };
+  const token = process.env[JOB_TOKEN_VARIABLE];
   if (token === undefined)
-    throw new AssayError('INTERNAL', `${TOKEN_VARIABLE} is not set; a job is started by the launcher`);
+    throw new AssayError('INTERNAL', `${JOB_TOKEN_VARIABLE} is not set; a job is started by the launcher`);
   await using training = createTrainingClient({ url: input.trainingUrl, bearerToken: token });
   await using registry = createRegistryClient({ url: input.registryUrl, bearerToken: token });
   const report = createReporter({
@@ -19,7 +26,7 @@ export async function run({ spec, dir, signal }: JobContext): Promise<void> {
     write: (line) => process.stdout.write(`${new Date().toISOString()} ${line}\n`),
   });
   try {
-    const result = await runTrainingJob(input, { dir, registry, report, signal });
+    const result = await runTrainingJob({ ...input, libraries }, { dir, registry, report, signal });
     await report.flush();
     await training.putResult(input.jobId, result, { signal });
   } catch (error) {

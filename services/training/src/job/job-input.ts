@@ -1,9 +1,6 @@
 /** What the service hands to a job's process. */
-import { Id, TrainingSpec } from '@assay/contracts';
+import { DatasetVersion, Id, TrainingSpec } from '@assay/contracts';
 import Type from 'typebox';
-
-/** The token is in the environment, under this name: it is never written down. */
-export const TOKEN_VARIABLE = 'ASSAY_JOB_TOKEN';
 
 export const JobInput = Type.Object(
   {
@@ -15,10 +12,15 @@ export const JobInput = Type.Object(
     registryUrl: Type.String({
       description: 'The registry as the service passes it on to this job, with the same token.',
     }),
-    lightgbm: Type.Object({
-      library: Type.Optional(Type.String({ description: 'lib_lightgbm.so to use.' })),
-      cacheDir: Type.String({ description: 'Where fetched libraries are kept.' }),
-    }),
+    dataset: Type.Optional(DatasetVersion),
+    libraries: Type.Object(
+      {
+        cacheDir: Type.String({ description: 'Where fetched libraries are kept; relative to the folder of the job.' }),
+        lightgbm: Type.Optional(Type.String({ description: 'lib_lightgbm.so to use.' })),
+        xgboost: Type.Optional(Type.String({ description: 'libxgboost.so to use.' })),
+      },
+      { additionalProperties: false },
+    ),
   },
   { $id: 'TrainingJobInput', additionalProperties: false },
 );

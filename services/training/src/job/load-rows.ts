@@ -1,5 +1,4 @@
 /** The first stages: read the source, drop what cannot be learned from, split, and hand over typed columns. */
-import { isAbsolute, resolve } from 'node:path';
 import { AssayError, type TrainingSpec } from '@assay/contracts';
 import { MISSING_STRINGS } from '@assay/onnx';
 import {
@@ -15,6 +14,7 @@ import { SPLIT } from '../domain/prepared-rows.ts';
 import { isCategorical } from '../domain/spec-rules.ts';
 import { parseInstant, splitByChance, splitByTime } from '../domain/split.ts';
 import type { Reporter } from './reporter.ts';
+import type { LocalSource } from './source.ts';
 
 export interface LoadedRows {
   readonly files: readonly DataFile[];
@@ -28,8 +28,7 @@ export interface LoadedRows {
 
 export interface LoadOptions {
   readonly spec: TrainingSpec;
-  /** What a relative path of the spec starts from. */
-  readonly baseDir: string;
+  readonly source: LocalSource;
   readonly seed: number;
   readonly threads: number;
   /** Where DuckDB may spill. */
@@ -44,17 +43,9 @@ const INSTANT = '\0instant';
 const PART = '\0part';
 
 export async function loadRows(options: LoadOptions): Promise<LoadedRows> {
-  const { spec, baseDir, threads, tempDir, report, signal } = options;
-  const { path, format, types } = spec.source;
-  report.stage('read', 2, path);
-  const dataset = await openDataset(
-    {
-      path: isAbsolute(path) ? path : resolve(baseDir, path),
-      ...(format === undefined ? {} : { format }),
-      ...(types === undefined ? {} : { types }),
-    },
-    { threads, tempDir, signal },
-  );
+  const { spec, source, threads, tempDir, report, signal } = options;
+  report.stage('read', 2, source.title);
+  const dataset = await openDataset(source, { threads, tempDir, signal });
   try {
     const table = await prepareTable(dataset, spec, signal);
     report.stage('clean', 6);

@@ -1,12 +1,13 @@
 /** What a trained version carries besides its graph: golden records, its training profile, where it came from. */
 import { createHash } from 'node:crypto';
-import { AssayError, type TrainingSpec } from '@assay/contracts';
+import { AssayError } from '@assay/contracts';
 import type { FeatureProfile, Golden, Lineage, Profile } from '@assay/model-package';
 import { ASSAY_VERSION } from '@assay/runtime';
 import type { Scorer } from '@assay/scoring';
 import type { ColumnProfile, DataFile } from '@assay/tables';
 import type { MetricValues } from '../domain/evaluation.ts';
 import { countPositives, type Part } from '../domain/prepared-rows.ts';
+import type { JobInput } from './job-input.ts';
 
 /** The same graph on another machine may round the last bit of a float32 another way. */
 const GOLDEN_TOLERANCE = { absolute: 1e-6, relative: 0 } as const;
@@ -78,26 +79,32 @@ function featureProfileOf({ count, missing, distinct, numeric, top }: ColumnProf
 }
 
 export function lineageOf(of: {
-  readonly spec: TrainingSpec;
-  readonly jobId: string;
+  readonly input: Pick<JobInput, 'spec' | 'jobId' | 'dataset'>;
   readonly seed: number;
   readonly files: readonly DataFile[];
   readonly libraries: Readonly<Record<string, string>>;
   readonly metrics: MetricValues;
   readonly baseline: MetricValues;
 }): Lineage {
-  const { origin, licence } = of.spec.source;
+  const { spec, jobId, dataset } = of.input;
+  const origin = spec.source.origin ?? dataset?.source;
+  const licence = spec.source.licence ?? dataset?.licence;
   return {
     datasetSha256s: of.files.map((file) => file.sha256),
-    specSha256: createHash('sha256').update(canonicalJson(of.spec)).digest('hex'),
+    ...(dataset === undefined
+      ? {}
+      : {
+          dataset: { id: dataset.id, name: dataset.datasetName, version: dataset.version, digest: dataset.digest },
+        }),
+    specSha256: createHash('sha256').update(canonicalJson(spec)).digest('hex'),
     codeVersion: ASSAY_VERSION,
     seed: of.seed,
     libraries: { ...of.libraries },
     metrics: of.metrics,
     baseline: of.baseline,
-    jobId: of.jobId,
-    ...(origin === undefined ? {} : { origin }),
-    ...(licence === undefined ? {} : { licence }),
+    jobId,
+    ...(origin ? { origin } : {}),
+    ...(licence ? { licence } : {}),
   };
 }
 

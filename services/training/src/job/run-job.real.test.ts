@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRegistryClient, type RegistryClient } from '@assay/client';
-import { AssayError, type TrainingResult, type TrainingSpec } from '@assay/contracts';
+import { AssayError, type DatasetVersion, type TrainingResult, type TrainingSpec } from '@assay/contracts';
+import { openPackage } from '@assay/model-package';
 import { DataError } from '@assay/tables';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RegistryUnderTest, startRegistry } from '../registry-under-test.ts';
@@ -28,7 +30,7 @@ interface Ran {
   readonly lines: readonly string[];
 }
 
-async function run(spec: TrainingSpec): Promise<Ran> {
+async function run(spec: TrainingSpec, dataset?: DatasetVersion): Promise<Ran> {
   const jobId = `job_${++jobs}`;
   const lines: string[] = [];
   const report = createReporter({ push: async () => undefined, write: (line) => lines.push(line) });
@@ -39,7 +41,8 @@ async function run(spec: TrainingSpec): Promise<Ran> {
     createdAtMs: 1_700_000_000_000,
     trainingUrl: 'http://127.0.0.1:1',
     registryUrl: registry.url,
-    lightgbm: { cacheDir: LIBRARY_CACHE },
+    libraries: { cacheDir: LIBRARY_CACHE },
+    ...(dataset === undefined ? {} : { dataset }),
   };
   const surroundings = { dir: join(folder, jobId), registry: client, report, signal: new AbortController().signal };
   return { result: await runTrainingJob(input, surroundings), lines };
@@ -63,6 +66,67 @@ test('the same spec and data give the same bytes', async () => {
   expect(digest(second, 'model.onnx')).toBe(digest(first, 'model.onnx'));
   expect(digest(second, 'MLmodel')).toBe(digest(first, 'MLmodel'));
 });
+
+test('XGBoost gives the same bytes too, and its own name in the lineage', async () => {
+  const spec = customerSpec(customers, { name: 'xgboost', rounds: 40, earlyStoppingRounds: 5, params: { eta: 0.2 } });
+  const ran = [await run(spec), await run(spec)];
+  const [first, second] = ran.map(({ result }) => registry.versions.find(({ id }) => id === result.versionId)?.files);
+  const digest = (files: typeof first) => files?.find((file) => file.path === 'model.onnx')?.sha256;
+  expect(digest(first)).toMatch(/^[0-9a-f]{64}$/);
+  expect(digest(second)).toBe(digest(first));
+  expect(ran[0]?.result.metrics.auc).toBeGreaterThan(0.7);
+  expect((await manifestOf(ran[0])).lineage.libraries).toMatchObject({ xgboost: '3.2.0' });
+});
+
+describe('a dataset', () => {
+  test('is fetched with its files, and is named in the lineage', async () => {
+    const [header = '', ...lines] = (await readFile(customers, 'utf8')).trim().split('\n');
+    const half = lines.length / 2;
+    const dataset = registry.putDataset('customers', {
+      'part-0.csv': [header, ...lines.slice(0, half)].join('\n'),
+      'part-1.csv': [header, ...lines.slice(half)].join('\n'),
+    });
+    const spec: TrainingSpec = { ...customerSpec(customers), source: { dataset: 'customers' } };
+    const ran = await run(spec, dataset);
+    const { train = 0, validation = 0, test = 0 } = ran.result.rows ?? {};
+    expect(train + validation + test).toBe(1000);
+    const log = ran.lines.join('\n');
+    expect(log).toContain(`fetch: dataset customers version 1, digest ${dataset.digest}: 2 files`);
+    expect(log).toContain('read: customers version 1');
+    const { lineage } = await manifestOf(ran);
+    expect(lineage).toMatchObject({
+      dataset: { id: dataset.id, name: 'customers', version: 1, digest: dataset.digest },
+      datasetSha256s: dataset.files.map(({ sha256 }) => sha256),
+      origin: 'made up',
+      licence: 'CC0-1.0',
+    });
+  });
+
+  test('whose files are not what they were is refused', async () => {
+    const dataset = registry.putDataset('changed', { 'part-0.csv': 'a\n1\n' });
+    const files = dataset.files.map((file) => ({ ...file, sha256: '0'.repeat(64) }));
+    const spec: TrainingSpec = { ...customerSpec(customers), source: { dataset: 'changed' } };
+    const running = run(spec, { ...dataset, files });
+    await expect(running).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+    await expect(running).rejects.toThrow(/part-0\.csv/);
+  });
+
+  test('a broken row is told with its file and row', async () => {
+    const text = await readFile(customers, 'utf8');
+    const dataset = registry.putDataset('broken', { 'part-0.csv': `${text}31,Bern\n` });
+    const spec: TrainingSpec = { ...customerSpec(customers), source: { dataset: 'broken' } };
+    await expect(run(spec, dataset)).rejects.toThrow(/part-0\.csv: row 1002: /);
+  });
+});
+
+/** Of the version that a job registered. */
+async function manifestOf(ran: Ran | undefined) {
+  const version = registry.versions.find(({ id }) => id === ran?.result.versionId);
+  if (version === undefined) throw new Error('the job names a version that the registry does not have');
+  const dir = join(folder, `package-${version.id}`);
+  await registry.writePackage(version, dir);
+  return (await openPackage(dir)).manifest;
+}
 
 test('a closed set takes what the data holds, and categories of integers are known by their value', async () => {
   const spec = customerSpec(customers);
@@ -113,6 +177,11 @@ describe('what is wrong with the spec is a refusal at its place', () => {
       'a value that LightGBM refuses',
       (spec) => ({ ...spec, trainer: { name: 'lightgbm', params: { num_leaves: 1 } } }),
       'LightGBM: Check failed: (num_leaves) > (1)',
+    ],
+    [
+      'a parameter that XGBoost does not have',
+      (spec) => ({ ...spec, trainer: { name: 'xgboost', params: { max_dept: 3 } } }),
+      'trainer.params.max_dept: XGBoost has no parameter "max_dept" for trees; did you mean "max_depth"?',
     ],
     [
       'a file that is not there',

@@ -1,5 +1,5 @@
 /**
- * A training job from its first stage to its last: read, clean, split, analyse, features, baseline, train, export, parity,
+ * A training job from its first stage to its last: fetch, read, clean, split, analyse, features, baseline, train, export, parity,
  * evaluate, package, register.
  */
 import { availableParallelism } from 'node:os';
@@ -11,6 +11,7 @@ import { DataError } from '@assay/tables';
 import { evaluate, evaluateBaseline, type MetricValues } from '../domain/evaluation.ts';
 import { chooseGoldenRows } from '../domain/golden-rows.ts';
 import { hintsOf } from '../domain/leak-hints.ts';
+import { precisionHints } from '../domain/precision-hints.ts';
 import { countPositives, type Parts } from '../domain/prepared-rows.ts';
 import { signatureOf } from '../domain/signature.ts';
 import { openDraft } from './draft.ts';
@@ -22,7 +23,8 @@ import { registerVersion } from './register.ts';
 import type { Reporter } from './reporter.ts';
 import { requireParity, scorePart } from './score-part.ts';
 import { recordOf } from './served-form.ts';
-import { train } from './train.ts';
+import { bringSource } from './source.ts';
+import { readyTrainer } from './train.ts';
 
 export interface JobSurroundings {
   /** A folder of its own. */
@@ -46,9 +48,11 @@ export async function runTrainingJob(input: JobInput, surroundings: JobSurroundi
   // What this process may use: the cgroup's quota is taken into account.
   const threads = Math.min(spec.threads ?? Number.POSITIVE_INFINITY, availableParallelism());
 
+  const train = await readyTrainer(input, report, signal);
+  const source = await bringSource(input, { dir, registry, report, signal });
   const rows = await loadRows({
     spec,
-    baseDir: input.baseDir,
+    source,
     seed,
     threads,
     tempDir: join(dir, 'spill'),
@@ -62,13 +66,14 @@ export async function runTrainingJob(input: JobInput, surroundings: JobSurroundi
   if (problem !== undefined) {
     throw new DataError(`${problem.place}: ${problem.message} (expected ${problem.expected})`, { details: problems });
   }
-  for (const hint of hintsOf(features, parts)) report.note(`warning: ${hint}`);
+  const hints = [...hintsOf(features, parts), ...precisionHints(spec.trainer, features, parts.train)];
+  for (const hint of hints) report.note(`warning: ${hint}`);
 
   report.stage('baseline', 20);
   const baseline = evaluateBaseline(parts.train, parts.test, spec.metrics);
   report.progress(20, `the majority class always: ${describe(baseline)}`, baseline);
 
-  const model = await train(input, rows, { seed, threads }, report, signal);
+  const model = await train(rows, { seed, threads });
   try {
     report.stage('export', 74, model.summary);
     const goldenRows = chooseGoldenRows(parts, seed);
@@ -97,7 +102,7 @@ export async function runTrainingJob(input: JobInput, surroundings: JobSurroundi
       ...content,
       golden: await goldenOf(draft.scorer, records),
       profile: profileOf(rows.profiles, parts.train),
-      lineage: lineageOf({ spec, jobId: input.jobId, seed, files: rows.files, libraries, metrics, baseline }),
+      lineage: lineageOf({ input, seed, files: rows.files, libraries, metrics, baseline }),
       calibration: { method: 'none', expectedCalibrationError: metrics.expected_calibration_error },
     });
 

@@ -121,7 +121,7 @@ function addInferRoutes(app: App, options: OipRoutesOptions): void {
         inferRequest = read;
         return (batch) => batch.appendTensors(read.inputs);
       },
-      readCaller(request.raw, receivedAtMs, version),
+      readCaller(request.raw, 'oip', receivedAtMs, version),
     );
     const inputs = inferRequest?.inputs ?? [];
     predictions?.offer(scored, {

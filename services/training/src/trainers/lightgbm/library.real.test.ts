@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { expect, test } from 'vitest';
-import { LIBRARY_CACHE, temporaryFolder } from '../../training-under-test.ts';
+import { LIBRARY_CACHE, temporaryFolder } from '../trainer-under-test.ts';
 import { loadLightGbm } from './binding.ts';
 import { findLightGbm } from './library.ts';
 

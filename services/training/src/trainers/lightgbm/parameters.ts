@@ -18,7 +18,7 @@ const RESERVED: Readonly<Record<string, string>> = {
   linear_tree: 'trees with linear leaves cannot be exported',
   sigmoid: 'the graph applies the plain sigmoid',
   boosting: 'only gbdt can be exported; leave it out',
-  device_type: 'this trainer runs on the CPU; LightGBM of the wheel has no CUDA',
+  device_type: 'this trainer runs on the CPU; for a GPU take trainer xgboost with device: cuda',
   task: 'the job decides',
   config: 'files are read by the source of the spec only',
   data: 'files are read by the source of the spec only',

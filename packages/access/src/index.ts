@@ -1,0 +1,1 @@
+export { type AccessConfig, type OpenAccess, type OpenAccessOptions, openAccess } from './open-access.ts';

@@ -1,0 +1,285 @@
+/**
+ * onnxruntime looks a category up in a hash table at every split by a set, and takes its fast way through a tree only where
+ * all splits compare by ≤. So a graph whose trees split by sets of categories is derived into one that compares: each
+ * category is given positions, by a table, such that every split is "position ≤ n". The rest of the file stays as it is, and
+ * so do its results, bit for bit: every row comes to the same leaves, and they are summed in the same order.
+ */
+import {
+  type AttributeValue,
+  attributeFields,
+  elementType,
+  findAttribute,
+  float64sOf,
+  int,
+  intOf,
+  ints,
+  intsOf,
+  tensor,
+  uint8sOf,
+} from './attributes.ts';
+import { type Ordering, type Orderings, orderSplits, type SetTrees } from './category-orderings.ts';
+import { editGraph, editOpset } from './edit-graph.ts';
+import { nextDown } from './floating-point.ts';
+import { nodeFields } from './graph-builder.ts';
+import type { Attribute, Node, OnnxModel } from './model.ts';
+import { bytesField, type Field, messageField } from './protobuf.ts';
+import { GRAPH, NODE } from './schema.ts';
+import { float64Tensor, int64Tensor, uint8Tensor } from './tensors.ts';
+import { freshNames } from './traversal.ts';
+
+/** Names this derivation in the key of a cache: raise it when the derived graph changes. */
+export const ORDERING_VERSION = 1;
+
+/** Of a row of the derived matrix, in all: more would cost more to lay out than comparing saves. */
+const MAX_COLUMNS = 4096;
+/** Of the table of positions. */
+const MAX_TABLE_CELLS = 2_000_000;
+/** Reshape and Concat are used in the form that they have since then. */
+const MIN_OPSET = 13;
+
+/** nodes_modes of TreeEnsemble */
+const BRANCH_LEQ = 0;
+const BRANCH_LT = 1;
+const BRANCH_MEMBER = 6;
+
+/** The model whose sets are orderings; undefined where there are none, or where it cannot be. */
+export function orderCategories(model: OnnxModel): OnnxModel | undefined {
+  const [node, second] = model.graph.nodes.filter(({ opType }) => opType === 'TreeEnsemble');
+  if (node === undefined || second !== undefined || editOpset(model) < MIN_OPSET) return undefined;
+  const ensemble = readEnsemble(node);
+  const lookups = ensemble === undefined ? undefined : lookupsOf(model, node, ensemble);
+  if (ensemble === undefined || lookups === undefined) return undefined;
+  const categoriesOf = new Map([...lookups].map(([column, { categories }]) => [column, categories]));
+  const orderings = orderSplits(ensemble, categoriesOf, MAX_COLUMNS);
+  if (orderings === undefined || orderings.splits.size === 0) return undefined;
+  return rewrite(model, node, { ensemble, lookups, orderings });
+}
+
+interface Ensemble extends SetTrees {
+  readonly splits: Float64Array;
+  readonly modes: Uint8Array;
+}
+
+function readEnsemble(node: Node): Ensemble | undefined {
+  const of = <T>(name: string, read: (attribute: Attribute) => T): T | undefined => {
+    const attribute = findAttribute(node, name);
+    return attribute === undefined ? undefined : read(attribute);
+  };
+  const numbers = (name: string): number[] | undefined => of(name, intsOf)?.map(Number);
+  const modes = of('nodes_modes', uint8sOf);
+  const splits = of('nodes_splits', float64sOf);
+  const members = of('membership_values', float64sOf);
+  const [features, left, right] = [
+    numbers('nodes_featureids'),
+    numbers('nodes_truenodeids'),
+    numbers('nodes_falsenodeids'),
+  ];
+  const [leftIsLeaf, rightIsLeaf, roots] = [
+    numbers('nodes_trueleafs'),
+    numbers('nodes_falseleafs'),
+    numbers('tree_roots'),
+  ];
+  const missing = numbers('nodes_missing_value_tracks_true') ?? [];
+  if (!modes || !splits || !members || !features || !left || !right || !leftIsLeaf || !rightIsLeaf || !roots)
+    return undefined;
+  if (![...modes].every((mode) => mode === BRANCH_LEQ || mode === BRANCH_LT || mode === BRANCH_MEMBER))
+    return undefined;
+  const all = setsOf(members);
+  let next = 0;
+  return {
+    features,
+    splits,
+    modes,
+    missingIsMember: features.map((_, i) => missing[i] === 1),
+    left,
+    right,
+    leftIsLeaf: leftIsLeaf.map(Boolean),
+    rightIsLeaf: rightIsLeaf.map(Boolean),
+    roots,
+    sets: [...modes].map((mode) => (mode === BRANCH_MEMBER ? all[next++] : undefined)),
+  };
+}
+
+/** Each set is ended by NaN. */
+function setsOf(members: Float64Array): ReadonlySet<number>[] {
+  const sets: Set<number>[] = [];
+  let current = new Set<number>();
+  for (const member of members) {
+    if (!Number.isNaN(member)) current.add(member);
+    else {
+      sets.push(current);
+      current = new Set();
+    }
+  }
+  return sets;
+}
+
+/** The LabelEncoder that a column of the trees' matrix comes from, and the values that it can give. */
+interface Lookup {
+  readonly node: Node;
+  readonly values: Float64Array;
+  readonly unknown: number;
+  /** Distinct, NaN (a missing value) included. */
+  readonly categories: readonly number[];
+}
+
+/** By column of the matrix, for each that is split by sets; undefined where one comes from elsewhere. */
+function lookupsOf(
+  model: OnnxModel,
+  node: Node,
+  { features, sets }: Ensemble,
+): ReadonlyMap<number, Lookup> | undefined {
+  const makers = new Map(model.graph.nodes.flatMap((maker) => maker.outputs.map((name) => [name, maker] as const)));
+  const widths = new Map<string, number>();
+  for (const { name, type } of model.graph.inputs) {
+    const width = type.kind === 'tensor' && type.dims?.length === 2 ? type.dims[1] : undefined;
+    if (typeof width === 'number') widths.set(name, width);
+  }
+  const widthOf = (name: string, depth = 0): number | undefined => {
+    const maker = makers.get(name);
+    if (maker === undefined || depth > 16) return widths.get(name);
+    if (isRowwise(maker)) return widthOf(maker.inputs[0] ?? '', depth + 1);
+    if (!isConcat(maker)) return undefined;
+    const parts = maker.inputs.map((input) => widthOf(input, depth + 1));
+    return parts.reduce<number | undefined>(
+      (sum, part) => (sum === undefined || part === undefined ? undefined : sum + part),
+      0,
+    );
+  };
+  const matrix = node.inputs[0] ?? '';
+  const maker = makers.get(matrix);
+  const lookups = new Map<number, Lookup>();
+  let column = 0;
+  for (const part of maker !== undefined && isConcat(maker) ? maker.inputs : [matrix]) {
+    const width = widthOf(part);
+    if (width === undefined) return undefined;
+    const encoder = makers.get(part);
+    const lookup = encoder?.opType === 'LabelEncoder' && width === 1 ? lookupOf(encoder) : undefined;
+    if (lookup !== undefined) lookups.set(column, lookup);
+    column += width;
+  }
+  const isKnown = sets.every((set, i) => set === undefined || lookups.has(features[i] ?? -1));
+  return isKnown ? lookups : undefined;
+}
+
+function isRowwise({ opType }: Node): boolean {
+  return opType === 'Cast' || opType === 'LabelEncoder' || opType === 'Identity';
+}
+
+function isConcat(node: Node): boolean {
+  const axis = findAttribute(node, 'axis');
+  return node.opType === 'Concat' && axis !== undefined && intOf(axis) === 1n;
+}
+
+function lookupOf(node: Node): Lookup | undefined {
+  const [values, unknown] = [findAttribute(node, 'values_tensor'), findAttribute(node, 'default_tensor')];
+  const numbers = values === undefined ? undefined : float64sOf(values);
+  const other = unknown === undefined ? undefined : float64sOf(unknown)?.[0];
+  if (numbers === undefined || other === undefined) return undefined;
+  return { node, values: numbers, unknown: other, categories: [...new Set([...numbers, other])] };
+}
+
+interface Derivation {
+  readonly ensemble: Ensemble;
+  readonly lookups: ReadonlyMap<number, Lookup>;
+  readonly orderings: Orderings;
+}
+
+function rewrite(
+  model: OnnxModel,
+  node: Node,
+  { ensemble, lookups: all, orderings }: Derivation,
+): OnnxModel | undefined {
+  const { splits } = orderings;
+  const lookups = [...orderings.byFeature].flatMap(([column, orders]) => {
+    const lookup = all.get(column);
+    return lookup === undefined ? [] : [{ ...lookup, orderings: orders }];
+  });
+  const fresh = freshNames(model);
+  const width = Math.max(...lookups.map(({ orderings }) => orderings.length));
+  const tableRows = lookups.reduce((sum, { categories }) => sum + categories.length, 0);
+  if (tableRows * width > MAX_TABLE_CELLS || lookups.length * width > MAX_COLUMNS) return undefined;
+  const added: Field[] = [];
+  const add = (
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, AttributeValue>>,
+    domain = '',
+  ): string => {
+    const output = fresh(`ordered_${opType}`);
+    added.push(messageField(GRAPH.node, nodeFields({ opType, inputs, outputs: [output], domain, attributes })));
+    return output;
+  };
+  const constant = (value: AttributeValue): string => add('Constant', [], { value });
+
+  const table = new Float64Array(tableRows * width);
+  const columnOf = new Map<Ordering, number>();
+  const indexes: string[] = [];
+  let firstRow = 0;
+  for (const [part, { node: encoder, categories, values, unknown, orderings }] of lookups.entries()) {
+    for (const [i, ordering] of orderings.entries()) {
+      columnOf.set(ordering, part * width + i);
+      for (const [row, position] of ordering.positions.entries()) table[(firstRow + row) * width + i] = position;
+    }
+    const rows = new Map(categories.map((category, i) => [category, firstRow + i]));
+    const rowOf = (value: number): number => rows.get(value) ?? firstRow;
+    const output = fresh('ordered_row');
+    added.push(
+      messageField(GRAPH.node, [
+        ...nodeFields({ opType: 'LabelEncoder', inputs: encoder.inputs, outputs: [output], domain: encoder.domain }),
+        ...replaced(encoder, {
+          values_tensor: tensor(float64Tensor(values.map(rowOf))),
+          default_tensor: tensor(float64Tensor([rowOf(unknown)])),
+        }),
+      ]),
+    );
+    indexes.push(output);
+    firstRow += categories.length;
+  }
+  const [only] = indexes;
+  const joined = indexes.length === 1 && only !== undefined ? only : add('Concat', indexes, { axis: int(1) });
+  const index = add('Cast', [joined], { to: elementType('int64') });
+  const gathered = add('Gather', [constant(tensor(float64Tensor(table, [tableRows, width]))), index], { axis: int(0) });
+  const positions = add('Reshape', [gathered, constant(tensor(int64Tensor([-1, lookups.length * width])))], {});
+  const matrix = add('Concat', [positions, node.inputs[0] ?? ''], { axis: int(1) });
+
+  const offset = lookups.length * width;
+  const featureIds = ensemble.features.map((feature, i) => {
+    const split = splits.get(i);
+    return split === undefined ? offset + feature : (columnOf.get(split.ordering) ?? 0);
+  });
+  const thresholds = ensemble.splits.map((split, i) => {
+    const found = splits.get(i);
+    if (found !== undefined) return found.atMost;
+    return ensemble.modes[i] === BRANCH_LT ? nextDown(split) : split;
+  });
+  const isReversed = (i: number): boolean => splits.get(i)?.isReversed === true;
+  const either = <T>(left: readonly T[], right: readonly T[]): T[] =>
+    left.map((id, i) => (isReversed(i) ? (right[i] ?? id) : id));
+  const { left, right, leftIsLeaf, rightIsLeaf } = ensemble;
+  const trees = messageField(GRAPH.node, [
+    ...nodeFields({ opType: node.opType, inputs: [matrix], outputs: node.outputs, domain: node.domain }),
+    ...replaced(node, {
+      nodes_featureids: ints(featureIds),
+      nodes_splits: tensor(float64Tensor(thresholds)),
+      nodes_modes: tensor(uint8Tensor(new Uint8Array(ensemble.modes.length))),
+      nodes_truenodeids: ints(either(left, right)),
+      nodes_falsenodeids: ints(either(right, left)),
+      nodes_trueleafs: ints(either(leftIsLeaf, rightIsLeaf).map(Number)),
+      nodes_falseleafs: ints(either(rightIsLeaf, leftIsLeaf).map(Number)),
+      membership_values: undefined,
+    }),
+  ]);
+  return editGraph(model, { replace: new Map([[node.field, [...added, trees]]]) });
+}
+
+/** The attributes of a node, some of them others or (undefined) left out. */
+function replaced(node: Node, values: Readonly<Record<string, AttributeValue | undefined>>): Field[] {
+  const kept = node.attributes.filter(({ name }) => !Object.hasOwn(values, name));
+  return [
+    ...kept.map(({ bytes }) => bytesField(NODE.attribute, bytes)),
+    ...Object.entries(values).flatMap(([name, value]) =>
+      value === undefined ? [] : [messageField(NODE.attribute, attributeFields(name, value))],
+    ),
+  ];
+}

@@ -1,0 +1,187 @@
+/** Datasets as they are read: a name, and the immutable tables under it. */
+import {
+  AssayError,
+  type Dataset,
+  type DatasetColumn,
+  type DatasetColumnProfile,
+  type DatasetFile,
+  type DatasetVersion,
+  type DatasetVersionSummary,
+  nearest,
+  type Page,
+} from '@assay/contracts';
+import type { About } from '../domain/dataset-rules.ts';
+import { type DatasetsTable, type DatasetVersionsTable, fromJson, type Queryable } from './tables.ts';
+
+/** Names looked at for a "did you mean". */
+const NAMES_TO_SUGGEST = 1000;
+
+/** All but the lists of files and columns and the profile, which may be megabytes. */
+const SUMMARY_COLUMNS = [
+  'dataset_versions.id',
+  'dataset_versions.dataset_id',
+  'dataset_versions.version',
+  'dataset_versions.digest',
+  'dataset_versions.format',
+  'dataset_versions.row_count',
+  'dataset_versions.file_count',
+  'dataset_versions.column_count',
+  'dataset_versions.size_bytes',
+  'dataset_versions.about',
+  'dataset_versions.created_at',
+  'dataset_versions.created_by',
+] as const;
+
+type SummaryRow = Omit<DatasetVersionsTable, 'files' | 'columns' | 'profile'>;
+
+/** By name, ascending. */
+export async function listDatasets(db: Queryable, page: { after?: string; limit: number }): Promise<Page<Dataset>> {
+  let query = db
+    .selectFrom('datasets')
+    .innerJoin('dataset_versions', (join) =>
+      join
+        .onRef('dataset_versions.dataset_id', '=', 'datasets.id')
+        .onRef('dataset_versions.version', '=', 'datasets.last_version'),
+    )
+    .select(SUMMARY_COLUMNS)
+    .select(['datasets.name', 'datasets.last_version', 'datasets.updated_at', 'datasets.created_at as made_at']);
+  if (page.after !== undefined) query = query.where('datasets.name', '>', page.after);
+  const rows = await query
+    .orderBy('datasets.name')
+    .limit(page.limit + 1)
+    .execute();
+  const items = rows.slice(0, page.limit).map((row) => {
+    const { name, last_version, updated_at } = row;
+    return datasetOf(
+      { id: row.dataset_id, name, last_version, created_at: row.made_at, updated_at },
+      summaryOf(row, name),
+    );
+  });
+  const last = items.at(-1);
+  return rows.length > page.limit && last !== undefined ? { items, next: last.name } : { items };
+}
+
+/** @throws AssayError NOT_FOUND with the nearest name */
+export async function getDataset(db: Queryable, name: string): Promise<Dataset> {
+  const dataset = await requireDataset(db, name);
+  const newest = await db
+    .selectFrom('dataset_versions')
+    .select(SUMMARY_COLUMNS)
+    .where('dataset_id', '=', dataset.id)
+    .where('version', '=', dataset.last_version)
+    .executeTakeFirstOrThrow();
+  return datasetOf(dataset, summaryOf(newest, name));
+}
+
+/** Newest first. */
+export async function listDatasetVersions(
+  db: Queryable,
+  name: string,
+  page: { before?: number; limit: number },
+): Promise<Page<DatasetVersionSummary>> {
+  const dataset = await requireDataset(db, name);
+  let query = db.selectFrom('dataset_versions').select(SUMMARY_COLUMNS).where('dataset_id', '=', dataset.id);
+  if (page.before !== undefined) query = query.where('version', '<', page.before);
+  const rows = await query
+    .orderBy('version', 'desc')
+    .limit(page.limit + 1)
+    .execute();
+  const items = rows.slice(0, page.limit).map((row) => summaryOf(row, name));
+  const last = items.at(-1);
+  return rows.length > page.limit && last !== undefined ? { items, next: String(last.version) } : { items };
+}
+
+/**
+ * @param version a number, or `latest`
+ * @throws AssayError NOT_FOUND
+ */
+export async function getDatasetVersion(db: Queryable, name: string, version: string): Promise<DatasetVersion> {
+  const dataset = await requireDataset(db, name);
+  const number = version === 'latest' ? dataset.last_version : Number(version);
+  return versionOf(await requireNumber(db, dataset, number), name);
+}
+
+/** @throws AssayError NOT_FOUND */
+export async function getDatasetVersionById(db: Queryable, id: string): Promise<DatasetVersion> {
+  const row = await db
+    .selectFrom('dataset_versions')
+    .innerJoin('datasets', 'datasets.id', 'dataset_versions.dataset_id')
+    .selectAll('dataset_versions')
+    .select('datasets.name')
+    .where('dataset_versions.id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) throw new AssayError('NOT_FOUND', `there is no dataset version with the id "${id}"`);
+  return versionOf(row, row.name);
+}
+
+export async function findDataset(db: Queryable, name: string): Promise<DatasetsTable | undefined> {
+  return db.selectFrom('datasets').selectAll().where('name', '=', name).executeTakeFirst();
+}
+
+async function requireDataset(db: Queryable, name: string): Promise<DatasetsTable> {
+  const row = await findDataset(db, name);
+  if (row !== undefined) return row;
+  const names = await db.selectFrom('datasets').select('name').orderBy('name').limit(NAMES_TO_SUGGEST).execute();
+  const suggestion = nearest(
+    name,
+    names.map((dataset) => dataset.name),
+  );
+  const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`;
+  throw new AssayError('NOT_FOUND', `there is no dataset "${name}"${hint}`);
+}
+
+export async function requireNumber(
+  db: Queryable,
+  dataset: DatasetsTable,
+  version: number,
+): Promise<DatasetVersionsTable> {
+  const row = await db
+    .selectFrom('dataset_versions')
+    .selectAll()
+    .where('dataset_id', '=', dataset.id)
+    .where('version', '=', version)
+    .executeTakeFirst();
+  if (row !== undefined) return row;
+  throw new AssayError(
+    'NOT_FOUND',
+    `dataset ${dataset.name} has no version ${version}; it has 1 to ${dataset.last_version}`,
+  );
+}
+
+export function datasetOf(row: DatasetsTable, latest: DatasetVersionSummary): Dataset {
+  return {
+    id: row.id,
+    name: row.name,
+    latestVersion: row.last_version,
+    latest,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+export function summaryOf(row: SummaryRow, datasetName: string): DatasetVersionSummary {
+  return {
+    id: row.id,
+    datasetId: row.dataset_id,
+    datasetName,
+    version: row.version,
+    digest: row.digest,
+    format: row.format,
+    rows: row.row_count,
+    fileCount: row.file_count,
+    columnCount: row.column_count,
+    sizeBytes: row.size_bytes,
+    ...fromJson<About>(row.about),
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+  };
+}
+
+export function versionOf(row: DatasetVersionsTable, datasetName: string): DatasetVersion {
+  return {
+    ...summaryOf(row, datasetName),
+    files: fromJson<DatasetFile[]>(row.files),
+    schema: fromJson<DatasetColumn[]>(row.columns),
+    ...(row.profile === null ? {} : { profile: fromJson<DatasetColumnProfile[]>(row.profile) }),
+  };
+}

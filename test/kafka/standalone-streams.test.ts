@@ -1,0 +1,94 @@
+/** Stream scoring inside `assay up`: the inference thread runs the pipelines that its settings name. */
+import { join } from 'node:path';
+import { batchConfig } from '@assay/batch';
+import { createRegistryClient } from '@assay/client';
+import { STREAM_HEADERS } from '@assay/contracts';
+import { inferenceConfig } from '@assay/inference';
+import { monitoringConfig } from '@assay/monitoring';
+import { registryConfig } from '@assay/registry';
+import { createLogger, loadConfigs } from '@assay/runtime';
+import { createService as createStandalone, type Standalone, standaloneConfig } from '@assay/standalone';
+import { trainingConfig } from '@assay/training';
+import type { Kafka } from 'kafkajs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { flights, treeModel } from '../../services/standalone/src/models-under-test.ts';
+import { startSecureBroker } from '../parts/secure-broker.ts';
+import { readCommitted } from './checker.ts';
+import { connect, feed, makeTopics, pipelineOf, scoreByRest, temporaryFolder, writePipelines } from './streams.ts';
+
+const resources = new AsyncDisposableStack();
+const PIPELINE = pipelineOf('trees', 'trees');
+let bootstrap: string;
+let kafka: Kafka;
+let standalone: Standalone;
+
+const DEFINITIONS = [
+  standaloneConfig,
+  registryConfig,
+  trainingConfig,
+  batchConfig,
+  inferenceConfig,
+  monitoringConfig,
+] as const;
+
+function start(dir: string, pipelinesFile: string, kafkaSettings?: Parameters<typeof createStandalone>[1]) {
+  const configs = loadConfigs(DEFINITIONS, {
+    flags: {
+      standalone: { dataDir: join(dir, 'data') },
+      registry: { port: 0 },
+      training: { port: 0 },
+      batch: { port: 0 },
+      inference: { port: 0, logLevel: 'silent', pipelinesFile },
+      monitoring: { port: 0 },
+    },
+  });
+  return createStandalone(configs, {
+    log: (service) => createLogger({ service, level: 'silent' }),
+    ...kafkaSettings,
+  });
+}
+
+beforeAll(async () => {
+  const secure = resources.use(await startSecureBroker());
+  bootstrap = secure.broker.bootstrap;
+  kafka = await connect(bootstrap);
+  await makeTopics(kafka, PIPELINE);
+  const { path: dir } = resources.use(await temporaryFolder());
+  const pipelinesFile = await writePipelines(dir, [PIPELINE]);
+  // With a password, which has to reach the thread.
+  const { name: username, password } = secure.user;
+  const sasl = { mechanism: 'scram-sha-256', username, password: () => password } as const;
+  const brokers = [secure.addresses.sasl];
+  standalone = await start(dir, pipelinesFile, { kafka: { brokers, clientId: 'assay-inference', sasl } });
+  resources.defer(() => standalone.close());
+  await standalone.start();
+  await using registry = createRegistryClient({ url: standalone.services.registry });
+  await registry.createModel({ name: 'trees' });
+  const { version } = await registry.uploadPackage('trees', await treeModel(dir));
+  await registry.moveAlias('trees', 'champion', { version, expectedRevision: 0 });
+});
+afterAll(() => resources.disposeAsync());
+
+test('a pipeline of the standalone process gives each record one result, with the bits of REST', async () => {
+  const records = flights(300);
+  await feed(
+    kafka,
+    PIPELINE.input,
+    records.map((record, i) => ({ key: `key-${i % 10}`, value: JSON.stringify(record), headers: { n: String(i) } })),
+  );
+  const topics = [PIPELINE.output, PIPELINE.deadLetters];
+  const limits = { timeoutMs: 60_000, quietMs: 500 };
+  const found = await readCommitted(bootstrap, topics, (all) => all.length >= records.length, limits);
+  expect(found.filter(({ topic }) => topic === PIPELINE.deadLetters)).toEqual([]);
+  expect(new Set(found.map(({ headers }) => headers[STREAM_HEADERS.source])).size).toBe(records.length);
+  const byNumber = found.toSorted((a, b) => Number(a.headers.n) - Number(b.headers.n));
+  const outputs = byNumber.map(({ value }): unknown => JSON.parse(String(value)).outputs);
+  expect(outputs).toEqual(await scoreByRest(standalone.services.inference, 'trees', records, 20));
+});
+
+test('pipelines without a Kafka are refused at the start, in words', async () => {
+  await using folder = await temporaryFolder();
+  const refused = await start(folder.path, await writePipelines(folder.path, [PIPELINE]));
+  await expect(refused.start()).rejects.toThrow(/names pipelines, and no Kafka: set ASSAY_KAFKA_BROKERS/);
+  await refused.close();
+});
