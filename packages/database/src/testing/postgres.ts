@@ -6,6 +6,7 @@ import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/p
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Kysely, PostgresDialect } from 'kysely';
 
@@ -13,6 +14,7 @@ const run = promisify(execFile);
 /** PostgreSQL refuses to run as root; a test that does runs it as this user. */
 const NOBODY = 65_534;
 const USER = 'assay';
+const START_TIMEOUT_MS = 20_000;
 
 export interface PostgresOptions {
   /** Lines for postgresql.conf: `max_connections = 5`. */
@@ -47,7 +49,21 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const listenOn = options.listenOn ?? '127.0.0.1';
   let server: ChildProcess | undefined;
 
+  /** Backends of a server that was killed end a moment after it, and until then no other one may use its data. */
   async function start(): Promise<void> {
+    const deadlineMs = performance.now() + START_TIMEOUT_MS;
+    for (;;) {
+      try {
+        return await startOnce();
+      } catch (error) {
+        const isHeld = error instanceof Error && error.message.includes('pre-existing shared memory block');
+        if (!isHeld || performance.now() > deadlineMs) throw error;
+        await delay(100);
+      }
+    }
+  }
+
+  async function startOnce(): Promise<void> {
     const child = spawn(postgres, ['-D', data], { ...identity, stdio: ['ignore', 'ignore', 'pipe'] });
     server = child;
     let printed = '';
