@@ -32,6 +32,7 @@ export const PACKAGE_ORDER = [
   'jobs',
   'scoring',
   'http',
+  'lane',
   'client',
   'access',
   'job-service',

@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { startAssay } from '../parts/assay.ts';
 import { benchBatch } from './batch.ts';
+import { benchLane } from './lane.ts';
 import { benchScoring, FLIGHT } from './scoring.ts';
 import { benchTraining } from './training.ts';
 
@@ -11,3 +12,4 @@ const { inference, registry, training } = assay.run.services;
 await benchScoring(inference.http, assay.run.pid, 'flight-delay', FLIGHT);
 await benchTraining(training.http);
 await benchBatch(registry.http);
+await benchLane();

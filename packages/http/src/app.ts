@@ -1,15 +1,7 @@
 /** The Fastify app that every service builds on. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AssayError, explain, matches } from '@assay/contracts';
-import {
-  createLogLimiter,
-  createSampler,
-  type Logger,
-  newId,
-  parseTraceparent,
-  type Registry,
-  type TraceContext,
-} from '@assay/runtime';
+import { type Logger, parseTraceparent, type Registry, type TraceContext } from '@assay/runtime';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -19,22 +11,22 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import type { Static, TSchema } from 'typebox';
-import type { Access, RouteAccess } from './access.ts';
-import { accessError, requireAccess } from './access-hook.ts';
+import { type Access, authorizationsOf, type RouteAccess } from './access.ts';
+import { requireAccess } from './access-hook.ts';
 import type { Caller } from './access-snapshot.ts';
 import { addDocsPage } from './docs-page.ts';
-import { type ErrorRenderer, renderAssayError, retryAfterSeconds, toAssayError } from './errors.ts';
+import type { ErrorRenderer } from './errors.ts';
+import { createExchange, type Exchange, keepExchange } from './exchange.ts';
 import type { ReadyReport } from './health.ts';
 import { parseJson } from './json-body.ts';
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
-import { foreignHostError, isLoopbackName } from './loopback.ts';
-import { createHttpRecorder, type HttpRecorder } from './metrics.ts';
+import { createHttpRecorder } from './metrics.ts';
 import { collectOpenApi } from './openapi.ts';
 import { addOperationsRoutes } from './operations.ts';
 import { createParserErrorHandler } from './parser-errors.ts';
 import { createRequestLogFactory } from './request-log.ts';
 import { createRouteTable, type RouteTable } from './routes.ts';
-import { type AppState, stateOf, trackServer } from './state.ts';
+import { stateOf, trackServer } from './state.ts';
 import { requireStrictSchemas } from './strict-schemas.ts';
 import { compileValidator, type HttpPart } from './validation.ts';
 
@@ -82,10 +74,8 @@ export interface HttpAppOptions {
   readonly checksResponses?: boolean;
 }
 
-const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 const JSON_TYPE = 'application/json';
 const FASTIFY_JSON_TYPE = 'application/json; charset=utf-8';
-const SEVERE_LINES_PER_SECOND = 20;
 
 /**
  * An app with health, metrics, documentation, one form of errors, and strict requests; routes are added to it. It is
@@ -103,7 +93,7 @@ export function createHttpApp(options: HttpAppOptions): App {
     loggerInstance: options.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     childLoggerFactory: createRequestLogFactory(),
-    genReqId: requestIdOf,
+    genReqId: ({ headers }) => exchange.requestId(headers),
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
@@ -128,10 +118,15 @@ export function createHttpApp(options: HttpAppOptions): App {
     inFlight: () => state.inFlight,
     connections: () => state.connections.size,
   });
-  const renderError = createErrorResponder(state, limits);
+  const exchange = createExchange(state, recorder, {
+    log: options.log,
+    limits,
+    requestLogRatio: options.requestLogRatio ?? 0.01,
+  });
+  keepExchange(app.server, exchange);
   const sendUnrouted = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
     // No route, so no hooks: what they would do is done here.
-    const { statusCode, text, headers } = renderError(thrown, request);
+    const { statusCode, text, headers } = exchange.render(thrown, request);
     reply.hijack();
     const length = Buffer.byteLength(text);
     reply.raw.writeHead(statusCode, { ...headers, 'content-length': length, 'assay-request-id': request.id });
@@ -148,9 +143,8 @@ export function createHttpApp(options: HttpAppOptions): App {
   collectOpenApi(app, options.describe, options.version);
   useSchemas(app, options.checksResponses ?? process.env.NODE_ENV === 'test');
   readJsonBodies(app, limits);
-  addRequestHooks(app, state);
-  observeAnswers(app, options, recorder);
-  answerErrors(app, renderError, routes);
+  addRequestHooks(app, exchange);
+  answerErrors(app, exchange, routes);
   addOperationsRoutes(app, options, state);
   addDocsPage(app, options.describe.title);
   return app;
@@ -182,7 +176,7 @@ function readJsonBodies(app: App, limits: HttpLimits): void {
   });
 }
 
-function addRequestHooks(app: App, state: AppState): void {
+function addRequestHooks(app: App, exchange: Exchange): void {
   app.decorateRequest('traceContext', {
     getter(this: FastifyRequest) {
       const header = this.headers.traceparent;
@@ -194,91 +188,65 @@ function addRequestHooks(app: App, state: AppState): void {
     const { headers } = request;
     reply.header('assay-request-id', request.id);
     if (headers['x-request-id'] !== undefined) reply.header('x-request-id', request.id);
-    const wrongHost = hostError(request.raw, state);
+    const wrongHost = thrownBy(() => exchange.checkHost(request.raw));
     if (wrongHost !== undefined) {
       reply.header('connection', 'close');
       done(wrongHost);
-    } else done(accessError(request, state) ?? encodingError(request));
+      return;
+    }
+    const refused = thrownBy(() => {
+      request.caller = callerOf(request, exchange);
+    });
+    done(refused ?? encodingError(request));
   });
   app.addHook('onSend', (_request, reply, payload, done) => {
     // Fastify adds a charset, which JSON does not have, and behind which KServe's client does not see an error's text.
     if (reply.getHeader('content-type') === FASTIFY_JSON_TYPE) reply.header('content-type', JSON_TYPE);
-    if (state.phase === 'closing') reply.header('connection', 'close');
+    if (exchange.isClosing) reply.header('connection', 'close');
     done(null, payload);
   });
-}
-
-function observeAnswers(app: App, options: HttpAppOptions, recorder: HttpRecorder): void {
-  const logsRequest = createSampler(options.requestLogRatio ?? 0.01);
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unmatched';
-    const { elapsedTime: elapsedMs, statusCode } = reply;
-    recorder.answered(route, request.method, statusCode, elapsedMs / 1000);
-    const level = logsRequest.take() ? 'info' : 'debug';
-    if (options.log.isLevelEnabled(level)) {
-      const traceId = request.traceContext?.traceId;
-      const { caller } = request;
-      const line = {
-        method: request.method,
-        route,
-        statusCode,
-        durationMs: Math.round(elapsedMs * 1000) / 1000,
-        ...(caller?.keyId == null ? {} : { principal: caller.principal, keyId: caller.keyId }),
-        ...(traceId === undefined ? {} : { traceId }),
-      };
-      request.log[level](line, 'answered');
-    }
+    exchange.answered(route, request, request.caller, reply.statusCode, reply.elapsedTime);
     done();
   });
 }
 
-function answerErrors(app: App, renderError: ErrorResponder, routes: RouteTable): void {
-  const severe = createLogLimiter(SEVERE_LINES_PER_SECOND);
+function thrownBy(check: () => void): AssayError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return AssayError.from(error);
+  }
+}
+
+/** A path that no route takes is told so to everyone. */
+function callerOf(request: FastifyRequest, exchange: Exchange): Caller | null {
+  const { access = 'public', endpointParam } = request.routeOptions.config;
+  const params = request.params as Readonly<Record<string, string>>; // by the router: text by name
+  const endpoint = endpointParam === undefined ? undefined : params[endpointParam];
+  const { id, method, url, raw } = request;
+  const { headers, httpVersion } = raw;
+  const authorizations = authorizationsOf(raw.rawHeaders);
+  const { remoteAddress } = request.socket;
+  return exchange.checkCaller(
+    { id, method, url, headers, httpVersion, authorizations, remoteAddress },
+    { access, endpoint },
+  );
+}
+
+function answerErrors(app: App, exchange: Exchange, routes: RouteTable): void {
   app.setErrorHandler((thrown, request, reply) => {
-    const { error, statusCode, text, headers } = renderError(thrown, request);
-    const { method, url } = request;
-    if (statusCode < 500) request.log.debug({ err: error, method, url }, 'request refused');
-    else {
-      const heldBack = severe.take();
-      const level = error.code === 'INTERNAL' ? 'error' : 'warn';
-      if (heldBack !== undefined) request.log[level]({ err: error, method, url, heldBack }, 'request failed');
-    }
-    return reply.code(statusCode).headers(headers).send(text);
+    const failed = exchange.render(thrown, request, request.routeOptions?.bodyLimit);
+    exchange.logFailure(failed, request);
+    return reply.code(failed.statusCode).headers(failed.headers).send(failed.text);
   });
   app.setNotFoundHandler((request, reply) => {
     const { error, allow } = routes.explainMiss(request.method, request.url);
     if (allow !== undefined) reply.header('allow', allow);
     throw error;
   });
-}
-
-/** The caller's id if it sent a sane one, so that one id finds a request in every log; else a new one. */
-function requestIdOf(request: { headers: IncomingMessage['headers'] }): string {
-  const given = request.headers['assay-request-id'] ?? request.headers['x-request-id'];
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req');
-}
-
-type ErrorResponder = ReturnType<typeof createErrorResponder>;
-
-function createErrorResponder(state: AppState, limits: HttpLimits) {
-  return (thrown: unknown, request: FastifyRequest) => {
-    const error = toAssayError(thrown, {
-      bodyBytes: request.routeOptions?.bodyLimit ?? limits.bodyBytes,
-      contentType: request.headers['content-type'],
-    });
-    const path = request.url.split('?', 1)[0] ?? '';
-    const own = state.errorRenderers.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
-    const render: ErrorRenderer = own?.render ?? renderAssayError;
-    const rendered = render(error, { id: request.id, method: request.method, url: request.url });
-    const retryAfter = retryAfterSeconds(error);
-    const headers = {
-      'content-type': JSON_TYPE,
-      ...(error.code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer realm="assay"' } : {}),
-      ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
-      ...rendered.headers,
-    };
-    return { error, statusCode: rendered.statusCode, text: JSON.stringify(rendered.body), headers };
-  };
 }
 
 /**
@@ -289,14 +257,6 @@ export function renderErrorsUnder(app: App, prefix: string, render: ErrorRendere
   const { errorRenderers } = stateOf(app.server);
   errorRenderers.push({ prefix: prefix.replace(/\/$/, ''), render });
   errorRenderers.sort((a, b) => b.prefix.length - a.prefix.length);
-}
-
-function hostError({ headers, httpVersion }: IncomingMessage, state: AppState): AssayError | undefined {
-  if (headers.host === undefined && httpVersion === '1.1') {
-    return new AssayError('INVALID_ARGUMENT', 'the request is not valid HTTP/1.1: it has no Host header');
-  }
-  if (!state.answersLoopbackNamesOnly || isLoopbackName(headers.host)) return undefined;
-  return foreignHostError(headers.host);
 }
 
 function encodingError(request: FastifyRequest): AssayError | undefined {

@@ -29,6 +29,14 @@ export {
   renderAssayError,
   toAssayError,
 } from './errors.ts';
+export {
+  type ArrivedRequest,
+  type Exchange,
+  exchangeOf,
+  type FailedAnswer,
+  type RequestHead,
+  type RouteNeeds,
+} from './exchange.ts';
 export { type ForwardOptions, forward } from './forward.ts';
 export { ReadyCheck, ReadyReport, readyReport } from './health.ts';
 export { DEFAULT_MAX_DEPTH, type ParseJsonOptions, parseJson } from './json-body.ts';

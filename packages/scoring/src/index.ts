@@ -10,6 +10,7 @@ export type {
   DictionaryData,
   ExecutionClass,
   ExecutionProvider,
+  FloatColumn,
   GpuProvider,
   GraphOptimization,
   InputBatch,
@@ -27,6 +28,7 @@ export { describeSignatureAsJsonSchema, type JsonSchema } from './json-schema.ts
 export { type LoadReport, loadInChild, packageOnnxInChild } from './load-in-child.ts';
 export { type PackageFromOnnxOptions, packageFromOnnx } from './package-from-onnx.ts';
 export type { ChildLimits } from './run-in-child.ts';
+export { scanFloats } from './scan-floats.ts';
 export { createScorer } from './scorer.ts';
 export { RUNTIME_VERSION } from './session.ts';
 export { syntheticRecords } from './synthetic-records.ts';

@@ -1,7 +1,7 @@
 /** Rows checked and packed, in memory that is used again and again. */
 import { AssayError, type ErrorDetail } from '@assay/contracts';
 import type { Encoder } from './encoder.ts';
-import type { InputBatch, InputTensor } from './interfaces.ts';
+import type { FloatColumn, InputBatch, InputTensor } from './interfaces.ts';
 import { copyElements } from './layout.ts';
 import type { ElementArray } from './session.ts';
 import { failure, readTensors } from './tensor-input.ts';
@@ -71,6 +71,34 @@ export class PackedInputBatch implements InputBatch {
     tensors.store(this.#arrays, this.#rows);
     this.#rows += tensors.rows;
     return tensors.rows;
+  }
+
+  floats(feature: string, rows: number): FloatColumn | undefined {
+    const column = this.#encoder.columnByName.get(feature);
+    if (column === undefined || column.rule.closed !== undefined) return undefined;
+    const { dtype } = column.feature;
+    if (dtype !== 'float32' && dtype !== 'float64') return undefined;
+    this.reserve(this.#rows + rows);
+    const array = this.#arrays[column.slot];
+    const stride = this.#encoder.layout.slots[column.slot]?.width ?? 0;
+    if (!(array instanceof Float32Array || array instanceof Float64Array)) return undefined;
+    const { width, rule } = column;
+    return {
+      array,
+      isFloat32: dtype === 'float32',
+      at: this.#rows * stride + column.at,
+      stride,
+      width,
+      min: rule.min,
+      max: rule.max,
+    };
+  }
+
+  takeFloats(rows: number, features: number): boolean {
+    if (features !== this.#encoder.columns.length) return false;
+    this.reserve(this.#rows + rows);
+    this.#rows += rows;
+    return true;
   }
 
   /** Appends rows of another batch of the same scorer. */

@@ -75,11 +75,37 @@ export interface InputBatch {
    * @throws AssayError INVALID_ARGUMENT; `details` names each bad place: `inputs[0].data[3]`
    */
   appendTensors(inputs: readonly InputTensor[]): number;
+  /**
+   * Where a float feature's numbers go in the `rows` rows behind the present ones, for a reader that puts them there from
+   * bytes; undefined where its values need more than a look at their range. They are no rows until `takeFloats`.
+   * @throws AssayError PAYLOAD_TOO_LARGE
+   */
+  floats(feature: string, rows: number): FloatColumn | undefined;
+  /**
+   * Takes the rows that were filled by way of `floats`.
+   * @param features how many were filled, each wholly; with fewer than there are nothing is taken
+   * @returns whether the rows were taken
+   */
+  takeFloats(rows: number, features: number): boolean;
   /** Forgets the rows from `rows` on. */
   truncate(rows: number): void;
   /** Takes out `count` rows from row `from` on; those after them move up. */
   remove(from: number, count: number): void;
   clear(): void;
+}
+
+/** The places of one feature's numbers in rows to come: `width` side by side in each row, rows `stride` apart. */
+export interface FloatColumn {
+  readonly array: Float32Array | Float64Array;
+  /** Numbers are rounded to float32 first: the array may be a wider one. */
+  readonly isFloat32: boolean;
+  /** Of the first number of the first row. */
+  readonly at: number;
+  readonly stride: number;
+  readonly width: number;
+  /** Inclusive; infinite where there is none. */
+  readonly min: number;
+  readonly max: number;
 }
 
 /** Data of an output: `Uint8Array` holds bools as 0 and 1; `BigInt64Array` int64 and timestamps. */

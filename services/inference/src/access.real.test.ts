@@ -72,11 +72,11 @@ function keyed(
 
 const bearer = ({ text }: { text: string }) => ({ authorization: `Bearer ${text}` });
 
-describe('scoring with keys', () => {
+describe.each([true, false])('scoring with keys, by the lane: %s', (lane) => {
   it('lets a key score where its scope and its endpoints allow it, by both protocols', async () => {
     await using dir = await temporaryFolder();
     await using registry = await startRegistry();
-    await using inference = await keyed(dir.path, registry.url, { host: '0.0.0.0' });
+    await using inference = await keyed(dir.path, registry.url, { lane, host: '0.0.0.0' });
     const score = (endpoint: string, headers?: Record<string, string>) =>
       inference.post(`/v1/endpoints/${endpoint}/score`, { records: [{}] }, headers).then(({ status }) => status);
     const infer = (endpoint: string, headers?: Record<string, string>) =>
@@ -102,7 +102,7 @@ describe('scoring with keys', () => {
   it('refuses a revoked key within seconds', async () => {
     await using dir = await temporaryFolder();
     await using registry = await startRegistry();
-    await using inference = await keyed(dir.path, registry.url);
+    await using inference = await keyed(dir.path, registry.url, { lane });
     const score = () => inference.post('/v1/endpoints/e/score', {}, bearer(scorer)).then(({ status }) => status);
     expect(await score()).toBe(404);
     registry.revoke('key_scorer');
@@ -112,10 +112,10 @@ describe('scoring with keys', () => {
   it('goes on, and starts, with the keys that it knew when the registry is away', async () => {
     await using dir = await temporaryFolder();
     await using registry = await startRegistry();
-    const first = await keyed(dir.path, registry.url);
+    const first = await keyed(dir.path, registry.url, { lane });
     await first[Symbol.asyncDispose]();
     await registry.goAway();
-    await using second = await keyed(dir.path, registry.url);
+    await using second = await keyed(dir.path, registry.url, { lane });
     expect((await second.post('/v1/endpoints/e/score', {}, bearer(scorer))).status).not.toBe(401);
     expect((await second.post('/v1/endpoints/e/score', {}, bearer(reader))).status).toBe(403);
     expect((await second.post('/v1/endpoints/e/score', {}, bearer(makeKey('key_x', ['admin'])))).status).toBe(401);
@@ -124,7 +124,7 @@ describe('scoring with keys', () => {
   it('refuses all, and says that it is not ready, when the keys are too old; and recovers', async () => {
     await using dir = await temporaryFolder();
     await using registry = await startRegistry();
-    await using inference = await keyed(dir.path, registry.url, { keyStalenessMaxMs: 1000 });
+    await using inference = await keyed(dir.path, registry.url, { lane, keyStalenessMaxMs: 1000 });
     const status = () => inference.post('/v1/endpoints/e/score', {}, bearer(scorer)).then((answer) => answer.status);
     expect(await status()).toBe(404);
     await registry.goAway();

@@ -97,6 +97,11 @@ export const inferenceConfig = defineConfig('inference', {
     unit: 'ms',
     description: 'No request waits longer, whatever Assay-Timeout-Ms or its endpoint says.',
   }),
+  lane: setting(Type.Boolean(), {
+    default: true,
+    description:
+      'Whether scoring requests in the usual form take a short way past the HTTP framework; the answers are the same. Turn it off to look for the cause of a problem.',
+  }),
   predictionLogRatio: setting(Type.Number({ minimum: 0, maximum: 1 }), {
     default: 1,
     description:

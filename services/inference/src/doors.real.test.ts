@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type InferenceUnderTest, serveStatic, temporaryFolder } from './inference-under-test.ts';
+import { serveBothWays } from './both-ways-under-test.ts';
+import { type InferenceUnderTest, temporaryFolder } from './inference-under-test.ts';
 import { identityModel, versionModel } from './models-under-test.ts';
 
 const resources = new AsyncDisposableStack();
@@ -9,7 +10,7 @@ beforeAll(async () => {
   const { path: dir } = resources.use(await temporaryFolder());
   const [identity, version] = [await identityModel(dir), await versionModel(dir, 7)];
   inference = resources.use(
-    await serveStatic(dir, [
+    await serveBothWays(dir, [
       { name: 'identity', path: identity.dir },
       { name: 'seven', path: version.dir },
     ]),

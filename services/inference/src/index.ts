@@ -8,6 +8,7 @@ import { describeOpenApi, type OpenApiDocument } from '@assay/http';
 import { type ConfigRow, describeConfig, describeMetrics, type MetricRow } from '@assay/runtime';
 import { inferenceConfig } from './config.ts';
 import { streamMetrics } from './kafka/metrics.ts';
+import { laneMetrics } from './lane/metrics.ts';
 import { inferenceMetrics } from './metrics.ts';
 import { describeApp } from './service.ts';
 
@@ -28,7 +29,7 @@ export function describe(): InferenceDescription {
   return {
     name: 'inference',
     config: describeConfig(inferenceConfig),
-    metrics: [...describeMetrics(inferenceMetrics), ...describeMetrics(streamMetrics)],
+    metrics: [inferenceMetrics, laneMetrics, streamMetrics].flatMap((each) => describeMetrics(each)),
     openapi: () => describeOpenApi(describeApp()),
   };
 }

@@ -23,6 +23,7 @@ import type { LoadVersion, PackageSource, RoutingSource } from './domain/version
 import { addNamedRoutes } from './http/named-routes.ts';
 import { addOipRoutes } from './http/oip/routes.ts';
 import type { Streams, StreamsOptions } from './kafka/streams.ts';
+import { openLane } from './lane/open-lane.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { openPredictionLogs } from './predictions/open-predictions.ts';
 import type { EventSink, PredictionLog } from './predictions/prediction-log.ts';
@@ -290,7 +291,7 @@ export function describeApp(): App {
     keep() {},
   });
   const readiness = createReadiness(serving, { ageMs: () => undefined, staleAfterMs: 0 });
-  const limits = { logSampleRatio: 0, maxRecords: 1, bodyLimitBytes: 1024 };
+  const limits = { logSampleRatio: 0, maxRecords: 1, bodyLimitBytes: 1024, lane: false };
   return createApp(limits, { log, registry, serving, readiness, isReady: () => false });
 }
 
@@ -323,7 +324,7 @@ function withStreams({ ready, checks }: ReadyReport, streams: Streams | undefine
   return { ready: ready && check.ready, checks: { ...checks, streams: check } };
 }
 
-type AppLimits = Pick<InferenceConfig, 'logSampleRatio' | 'maxRecords' | 'bodyLimitBytes'>;
+type AppLimits = Pick<InferenceConfig, 'logSampleRatio' | 'maxRecords' | 'bodyLimitBytes' | 'lane'>;
 
 function createApp(config: AppLimits, parts: AppParts): App {
   const { log, registry, serving, readiness, isReady, access, predictions } = parts;
@@ -346,5 +347,6 @@ function createApp(config: AppLimits, parts: AppParts): App {
   };
   addNamedRoutes(app, routes);
   addOipRoutes(app, { ...routes, version: ASSAY_VERSION, isReady });
+  if (config.lane) openLane(app, { ...routes, isReady, registry, log });
   return app;
 }

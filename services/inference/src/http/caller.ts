@@ -1,11 +1,11 @@
 /** What every scoring door reads from a request besides its body. */
 import { isUtf8 } from 'node:buffer';
 import { setMaxListeners } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { AssayError, type Door } from '@assay/contracts';
 import { parseTimeoutMs, TIMEOUT_HEADER } from '@assay/runtime';
 import type { ScoreOptions } from '../domain/dataplane.ts';
+import type { ScoringHead } from './scoring-body.ts';
 
 export const ROUTING_KEY_HEADER = 'assay-routing-key';
 const MAX_ROUTING_KEY_LENGTH = 1024;
@@ -15,7 +15,7 @@ const MAX_ROUTING_KEY_LENGTH = 1024;
  * @param receivedAtMs when the whole request had arrived; its deadline counts from then
  * @throws INVALID_ARGUMENT for a header that is wrong
  */
-export function readCaller(request: IncomingMessage, door: Door, receivedAtMs: number, version?: string): ScoreOptions {
+export function readCaller(request: ScoringHead, door: Door, receivedAtMs: number, version?: string): ScoreOptions {
   const { headers } = request;
   const timeout = headers[TIMEOUT_HEADER];
   const key = headers[ROUTING_KEY_HEADER];

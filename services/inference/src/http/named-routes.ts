@@ -1,18 +1,14 @@
 /** Named records: `POST /v1/endpoints/{name}/score`, and what describes an endpoint. */
 import { AssayError, Name, ScoreRequest, ScoreResponse } from '@assay/contracts';
 import { type App, acceptRawJson } from '@assay/http';
-import { newId } from '@assay/runtime';
 import { describeSignatureAsJsonSchema } from '@assay/scoring';
 import Type from 'typebox';
 import type { Convergence, EndpointStatus as DomainStatus } from '../domain/convergence.ts';
 import type { Dataplane } from '../domain/dataplane.ts';
 import type { PredictionLog } from '../predictions/prediction-log.ts';
-import { readCaller } from './caller.ts';
 import { describeEndpoint, describeEndpointFully } from './endpoint-status.ts';
-import { readJson } from './read-json.ts';
 import { EndpointDetails, EndpointStatusList } from './schemas.ts';
-import { predictionId, readScoreRequest, writeScoreResponse } from './score-body.ts';
-import { bodyBytes } from './scoring-body.ts';
+import { createScore } from './score.ts';
 
 export interface ScoringRoutesOptions {
   readonly dataplane: Dataplane;
@@ -81,7 +77,9 @@ export function addNamedRoutes(app: App, options: ScoringRoutesOptions): void {
   );
 }
 
-function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes, predictions }: ScoringRoutesOptions): void {
+function addScoreRoute(app: App, options: ScoringRoutesOptions): void {
+  const score = createScore(options);
+  const { bodyLimitBytes } = options;
   void app.register(async (plugin) => {
     const scope: App = plugin;
     acceptRawJson(scope);
@@ -103,27 +101,8 @@ function addScoreRoute(app: App, { dataplane, maxRecords, bodyLimitBytes, predic
         },
       },
       async (request, reply) => {
-        const receivedAtMs = performance.now();
-        const body = bodyBytes(request);
-        let records: readonly unknown[] = [];
-        const scored = await dataplane.score(
-          request.params.name,
-          (signature) => {
-            const read = readScoreRequest(readJson(body, signature), maxRecords);
-            records = read;
-            return (batch) => batch.appendRecords(read);
-          },
-          readCaller(request.raw, 'rest', receivedAtMs),
-        );
-        const id = newId('prd');
-        const text = writeScoreResponse(scored, id);
-        predictions?.offer(scored, {
-          door: 'rest',
-          idOf: (row) => predictionId(id, row),
-          recordOf: (row) => records[row],
-          sizeBytes: body.length,
-        });
-        reply.header('content-type', 'application/json');
+        const { text, headers } = await score(request);
+        reply.headers(headers);
         return reply.send(text as never); // sent as it is: it already is the ScoreResponse as text
       },
     );

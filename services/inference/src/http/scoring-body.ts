@@ -1,11 +1,28 @@
-/** How the scoring routes take their bodies: as bytes, checked for nothing but how they are encoded. */
-import type { IncomingMessage } from 'node:http';
+/** How the scoring routes take their requests: bodies as bytes, checked for nothing but how they are encoded. */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
 import { AssayError } from '@assay/contracts';
 
-/** What the scoring routes use of Fastify's request. */
+/** What scoring reads of a request's head. */
+export interface ScoringHead {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: Socket;
+}
+
+/** What scoring uses of a request, Fastify's or the lane's. */
 export interface ScoringRequest {
-  readonly raw: IncomingMessage;
+  readonly raw: ScoringHead;
   readonly body: unknown;
+  /** By the router: of the path. */
+  readonly params: unknown;
+}
+
+/** A request that was scored. */
+export interface ScoringAnswer {
+  readonly statusCode: 200;
+  /** JSON. */
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** The bytes of a scoring request. @throws UNSUPPORTED_MEDIA_TYPE */

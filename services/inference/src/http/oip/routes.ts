@@ -1,19 +1,11 @@
 /** The Open Inference Protocol v2 over REST. The model of the path is an endpoint; a version pins one of its variants. */
-import type { IncomingMessage } from 'node:http';
 import { AssayError, type Signature } from '@assay/contracts';
 import { type App, acceptRawJson, renderErrorsUnder } from '@assay/http';
-import { newId } from '@assay/runtime';
 import Type from 'typebox';
-import type { Scored } from '../../domain/dataplane.ts';
-import { pinnedVariant, type ServedEndpoint, type ServedVariant } from '../../domain/routing-table.ts';
-import { recordOfTensors } from '../../predictions/record-of-tensors.ts';
-import { readCaller } from '../caller.ts';
+import { pinnedVariant, type ServedEndpoint } from '../../domain/routing-table.ts';
 import type { ScoringRoutesOptions } from '../named-routes.ts';
-import { readJson } from '../read-json.ts';
-import { predictionId } from '../score-body.ts';
-import { bodyBytes, type ScoringRequest } from '../scoring-body.ts';
 import { DATATYPE_OF } from './datatypes.ts';
-import { binaryRefused, type InferRequest, readInferRequest } from './read-infer-request.ts';
+import { createInfer, type ModelParams } from './infer.ts';
 import {
   InferRequestBody,
   InferResponseBody,
@@ -25,12 +17,13 @@ import {
   ServerMetadata,
   ServerReady,
 } from './schemas.ts';
-import { writeInferResponse } from './write-infer-response.ts';
 
 export interface OipRoutesOptions extends ScoringRoutesOptions {
   readonly version: string;
   readonly isReady: () => boolean;
 }
+
+export const SERVER_LIVE = { live: true };
 
 const tags = ['open inference protocol'];
 /** Who may score a model may see what it takes. */
@@ -61,7 +54,7 @@ function addServerRoutes(app: App, { dataplane, version, isReady }: OipRoutesOpt
   app.get(
     '/v2/health/live',
     { config, schema: { tags, summary: 'Server live', response: { 200: ServerLive, default: OipError } } },
-    () => ({ live: true }),
+    () => SERVER_LIVE,
   );
   app.get(
     '/v2/health/ready',
@@ -105,34 +98,8 @@ function addModelRoutes(app: App, { dataplane }: OipRoutesOptions): void {
 }
 
 function addInferRoutes(app: App, options: OipRoutesOptions): void {
-  const { dataplane, maxRecords, bodyLimitBytes, predictions } = options;
-
-  /** @param id of the request; its predictions are `ID-0`, `ID-1`, … */
-  async function infer(request: PinnedRequest, id: string): Promise<string> {
-    const receivedAtMs = performance.now();
-    checkContentType(request.raw);
-    const body = bodyBytes(request);
-    const { model, version } = paramsOf(request);
-    let inferRequest: InferRequest | undefined;
-    const scored = await dataplane.score(
-      model,
-      (signature) => {
-        const read = readInferRequest(readJson(body, signature), signature, maxRecords);
-        inferRequest = read;
-        return (batch) => batch.appendTensors(read.inputs);
-      },
-      readCaller(request.raw, 'oip', receivedAtMs, version),
-    );
-    const inputs = inferRequest?.inputs ?? [];
-    predictions?.offer(scored, {
-      door: 'oip',
-      idOf: (row) => predictionId(id, row),
-      recordOf: (row) => recordOfTensors(scored.variant.live?.loaded.signature ?? NOTHING, inputs, row),
-      sizeBytes: body.length,
-    });
-    return writeInferResponse(headOf(scored), inferRequest?.id, scored.rows, inferRequest?.outputs);
-  }
-
+  const infer = createInfer(options);
+  const { bodyLimitBytes } = options;
   void app.register(async (plugin) => {
     const scope: App = plugin;
     // A body without Content-Type is one of the protocol's ways to send JSON.
@@ -153,10 +120,8 @@ function addInferRoutes(app: App, options: OipRoutesOptions): void {
           },
         },
         async (request, reply) => {
-          const id = newId('prd');
-          const text = await infer(request, id);
-          reply.header('content-type', 'application/json');
-          reply.header(PREDICTION_ID_HEADER, id);
+          const { text, headers } = await infer(request);
+          reply.headers(headers);
           return reply.send(text as never); // sent as it is: it already is the InferResponseBody as text
         },
       );
@@ -164,29 +129,8 @@ function addInferRoutes(app: App, options: OipRoutesOptions): void {
   });
 }
 
-const NOTHING: Signature = { features: [], outputs: [] };
-
-/** The protocol has no place for ids of its own making. */
-const PREDICTION_ID_HEADER = 'assay-prediction-id';
-
-interface PinnedRequest extends ScoringRequest {
-  readonly params: unknown;
-}
-
-function paramsOf(request: { readonly params: unknown }): { model: string; version?: string } {
-  return request.params as { model: string; version?: string }; // of the two paths above
-}
-
-function checkContentType({ headers }: IncomingMessage): void {
-  if (headers['inference-header-content-length'] !== undefined) {
-    throw binaryRefused('header Inference-Header-Content-Length');
-  }
-  const contentType = headers['content-type'];
-  if (contentType === undefined || /^application\/json *(;|$)/i.test(contentType)) return;
-  throw new AssayError(
-    'UNSUPPORTED_MEDIA_TYPE',
-    `the content type ${JSON.stringify(contentType)} is not read by this route; send application/json`,
-  );
+function paramsOf(request: { readonly params: unknown }): ModelParams {
+  return request.params as ModelParams; // of the two paths above
 }
 
 function isModelReady(find: () => ServedEndpoint, version: string | undefined): boolean {
@@ -223,17 +167,4 @@ function describeModel(served: ServedEndpoint, version: string | undefined): Typ
       shape: [-1, ...(loaded?.outputTails.get(name) ?? shape)],
     })),
   };
-}
-
-const heads = new WeakMap<ServedVariant, string>();
-
-/** What is the same in every answer of a variant, made once. */
-function headOf({ endpoint, variant }: Scored): string {
-  let head = heads.get(variant);
-  if (head === undefined) {
-    const { name } = endpoint.endpoint;
-    head = `"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(String(variant.version.version))}`;
-    heads.set(variant, head);
-  }
-  return head;
 }

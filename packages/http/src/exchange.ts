@@ -1,0 +1,176 @@
+/**
+ * What is done with every request besides the work of its route: its id, its Host, who calls and whether they may, the form
+ * of errors, what is counted and logged. Fastify's hooks call it, and so does a door on the same server that is not
+ * Fastify's (`exchangeOf`): there is one set of rules, whichever way a request came in.
+ */
+import type { IncomingHttpHeaders, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { AssayError } from '@assay/contracts';
+import { createLogLimiter, createSampler, type Logger, newId, parseTraceparent } from '@assay/runtime';
+import type { RouteAccess } from './access.ts';
+import { type Caller, LOCAL_CALLER } from './access-snapshot.ts';
+import type { App } from './app.ts';
+import { type ErrorRenderer, renderAssayError, retryAfterSeconds, toAssayError } from './errors.ts';
+import type { HttpLimits } from './limits.ts';
+import { foreignHostError, isLoopbackName } from './loopback.ts';
+import type { HttpRecorder } from './metrics.ts';
+import type { AppState } from './state.ts';
+
+/** A request's head, whoever read it. */
+export interface RequestHead {
+  readonly id: string;
+  readonly method: string;
+  /** Path and query as sent. */
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+export interface ArrivedRequest extends RequestHead {
+  readonly httpVersion: string;
+  /** The value of every `Authorization` header. */
+  readonly authorizations: readonly string[];
+  readonly remoteAddress: string | undefined;
+}
+
+/** What the route that takes a request asks of its caller. */
+export interface RouteNeeds {
+  readonly access: RouteAccess;
+  /** The endpoint that would be scored, for keys that are limited to some. */
+  readonly endpoint?: string | undefined;
+}
+
+export interface FailedAnswer {
+  readonly error: AssayError;
+  readonly statusCode: number;
+  /** The body: JSON. */
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface Exchange {
+  readonly limits: HttpLimits;
+  readonly log: Logger;
+  /** Each answer now ends its connection. */
+  readonly isClosing: boolean;
+  /** The caller's id if it sent a sane one, so that one id finds a request in every log; else a new one. */
+  requestId(headers: IncomingHttpHeaders): string;
+  /** @throws AssayError INVALID_ARGUMENT, PERMISSION_DENIED: no `Host`, or a foreign one; such a connection is closed */
+  checkHost(request: Pick<ArrivedRequest, 'headers' | 'httpVersion'>): void;
+  /**
+   * Who calls; null where nobody is asked.
+   * @throws AssayError UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE
+   */
+  checkCaller(request: ArrivedRequest, needs: RouteNeeds): Caller | null;
+  /** What was thrown as the answer in the form of its protocol. @param bodyBytes the route's limit, for the message */
+  render(thrown: unknown, request: RequestHead, bodyBytes?: number): FailedAnswer;
+  /** Logs a failed answer: what is the caller's fault at `debug`, the rest a few times a second. */
+  logFailure(failed: FailedAnswer, request: RequestHead): void;
+  /** Counts the answer, and logs it if it falls into the sample. @param route the pattern; `unmatched` where there is none */
+  answered(route: string, request: RequestHead, caller: Caller | null, statusCode: number, elapsedMs: number): void;
+  /** A request that does not reach Fastify begins: the drain waits for it. */
+  began(socket: Socket): void;
+  /** It was answered, or its connection is closed. */
+  ended(socket: Socket): void;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+const JSON_TYPE = 'application/json';
+const SEVERE_LINES_PER_SECOND = 20;
+
+export interface ExchangeOptions {
+  readonly log: Logger;
+  readonly limits: HttpLimits;
+  readonly requestLogRatio: number;
+}
+
+export function createExchange(state: AppState, recorder: HttpRecorder, options: ExchangeOptions): Exchange {
+  const { log, limits } = options;
+  const logsRequest = createSampler(options.requestLogRatio);
+  const severe = createLogLimiter(SEVERE_LINES_PER_SECOND);
+  return {
+    limits,
+    log,
+    get isClosing() {
+      return state.phase === 'closing';
+    },
+    requestId(headers) {
+      const given = headers['assay-request-id'] ?? headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req');
+    },
+    checkHost({ headers, httpVersion }) {
+      if (headers.host === undefined && httpVersion === '1.1') {
+        throw new AssayError('INVALID_ARGUMENT', 'the request is not valid HTTP/1.1: it has no Host header');
+      }
+      if (state.answersLoopbackNamesOnly && !isLoopbackName(headers.host)) throw foreignHostError(headers.host);
+    },
+    checkCaller({ id, authorizations, remoteAddress }, { access, endpoint }) {
+      if (state.access === undefined) return LOCAL_CALLER;
+      if (access === 'public' || access === 'own') return null;
+      return state.access.check({ authorizations, requestId: id, remoteAddress }, access, endpoint);
+    },
+    render(thrown, { id, method, url, headers: asked }, bodyBytes = limits.bodyBytes) {
+      const error = toAssayError(thrown, { bodyBytes, contentType: asked['content-type'] });
+      const path = url.split('?', 1)[0] ?? '';
+      const own = state.errorRenderers.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+      const render: ErrorRenderer = own?.render ?? renderAssayError;
+      const rendered = render(error, { id, method, url });
+      const retryAfter = retryAfterSeconds(error);
+      const headers = {
+        'content-type': JSON_TYPE,
+        ...(error.code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer realm="assay"' } : {}),
+        ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+        ...rendered.headers,
+      };
+      return { error, statusCode: rendered.statusCode, text: JSON.stringify(rendered.body), headers };
+    },
+    logFailure({ error, statusCode }, { id: requestId, method, url }) {
+      if (statusCode < 500) {
+        log.debug({ requestId, err: error, method, url }, 'request refused');
+        return;
+      }
+      const heldBack = severe.take();
+      const level = error.code === 'INTERNAL' ? 'error' : 'warn';
+      if (heldBack !== undefined) log[level]({ requestId, err: error, method, url, heldBack }, 'request failed');
+    },
+    answered(route, { id: requestId, method, headers }, caller, statusCode, elapsedMs) {
+      recorder.answered(route, method, statusCode, elapsedMs / 1000);
+      const level = logsRequest.take() ? 'info' : 'debug';
+      if (!log.isLevelEnabled(level)) return;
+      const { traceparent } = headers;
+      const traceId = parseTraceparent(typeof traceparent === 'string' ? traceparent : undefined)?.traceId;
+      const line = {
+        requestId,
+        method,
+        route,
+        statusCode,
+        durationMs: Math.round(elapsedMs * 1000) / 1000,
+        ...(caller?.keyId == null ? {} : { principal: caller.principal, keyId: caller.keyId }),
+        ...(traceId === undefined ? {} : { traceId }),
+      };
+      log[level](line, 'answered');
+    },
+    began(socket) {
+      state.inFlight++;
+      const connection = state.connections.get(socket);
+      if (connection !== undefined) connection.inFlight++;
+    },
+    ended(socket) {
+      state.inFlight--;
+      const connection = state.connections.get(socket);
+      if (connection !== undefined) connection.inFlight--;
+    },
+  };
+}
+
+const exchanges = new WeakMap<Server, Exchange>();
+
+export function keepExchange(server: Server, exchange: Exchange): void {
+  exchanges.set(server, exchange);
+}
+
+/** The exchange of an app, for a door of its server that goes past Fastify. */
+export function exchangeOf(app: Pick<App, 'server'>): Exchange {
+  const exchange = exchanges.get(app.server);
+  if (exchange === undefined) throw new Error('this app was not made by createHttpApp');
+  return exchange;
+}

@@ -1,0 +1,55 @@
+/** An answer as the text that goes on the wire, with the headers that Node would write, in its order. */
+import { STATUS_CODES } from 'node:http';
+import { AssayError } from '@assay/contracts';
+import type { LaneAnswer } from './interfaces.ts';
+
+export interface AnswerContext {
+  readonly requestId: string;
+  /** The caller sent its id as `X-Request-Id`, and gets it back under that name too. */
+  readonly echoesRequestId: boolean;
+  /** Whether it is the last one of its connection: because of the request, or because the server drains. */
+  readonly closes: 'no' | 'refused' | 'draining';
+  readonly keepAliveSeconds: number;
+}
+
+export interface WireText {
+  readonly text: string;
+  readonly encoding: 'latin1' | 'utf8';
+}
+
+/** @throws AssayError INTERNAL for a header that would break out of its line */
+export function writeAnswer({ statusCode, headers, text }: LaneAnswer, context: AnswerContext): WireText {
+  const { requestId, echoesRequestId, closes, keepAliveSeconds } = context;
+  let head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? 'Unknown'}\r\nassay-request-id: ${requestId}\r\n`;
+  if (echoesRequestId) head += `x-request-id: ${requestId}\r\n`;
+  if (closes === 'refused') head += CLOSE;
+  for (const name in headers) {
+    const value = headers[name] ?? '';
+    if (UNSAFE.test(value)) throw new AssayError('INTERNAL', `the header ${name} holds what no header may hold`);
+    head += `${name}: ${value}\r\n`;
+  }
+  const sizeBytes = Buffer.byteLength(text);
+  if (closes === 'draining') head += CLOSE;
+  head +=
+    closes !== 'no'
+      ? `content-length: ${sizeBytes}\r\nDate: ${httpDate()}\r\n\r\n`
+      : `content-length: ${sizeBytes}\r\nDate: ${httpDate()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`;
+  // As many bytes as characters: ASCII, which is written faster as Latin-1.
+  return { text: head + text, encoding: sizeBytes === text.length ? 'latin1' : 'utf8' };
+}
+
+const CLOSE = 'connection: close\r\n';
+const UNSAFE = /[^\t\x20-\x7e]/;
+
+let dateSecond = 0;
+let dateText = '';
+
+function httpDate(): string {
+  const nowMs = Date.now();
+  const second = Math.floor(nowMs / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(nowMs).toUTCString();
+  }
+  return dateText;
+}

@@ -1,0 +1,66 @@
+/**
+ * The words of the lane.
+ *
+ * The **lane** takes each connection of Fastify's server first. It understands a strict subset of HTTP/1.1: requests to the
+ * routes that are registered with it, in the form that ordinary clients send. Everything else is **handed over**: Node's
+ * own HTTP server gets the connection, with the bytes that were already read, and keeps it. Whatever is doubtful is handed
+ * over before a byte of it is answered, so that the lane has no opinion of its own about what a request is.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
+import type { RouteAccess } from '@assay/http';
+
+/** Why a connection was handed over. A closed set: it is a label of a metric. */
+export type HandoverReason =
+  /** Not the beginning of a request line that the lane reads: HTTP/1.0, HTTP/2, PROXY, TLS, bare line feeds, other methods. */
+  | 'request_line'
+  /** A path that is no route of the lane: other routes, queries, percent-encoding, the absolute form. */
+  | 'route'
+  /** A header that is not strictly valid: folded, bare line feed, other characters, given twice. */
+  | 'header'
+  /** More or larger headers than the lane reads. */
+  | 'header_size'
+  /** No `Host`, or an empty one. */
+  | 'host'
+  /** The length of the body is not given by one plain `Content-Length` within the route's limit. */
+  | 'length'
+  /** A header that changes how the connection or the body is read: Expect, Upgrade, Transfer-Encoding, Connection: close … */
+  | 'protocol'
+  /** The route does not take this request by the lane: another content type, a name that is none. */
+  | 'content';
+
+/** A request that was read whole. */
+export interface LaneRequest {
+  /** The id that it is known by in answers and logs. */
+  readonly id: string;
+  /** By lower-case name, as Node gives them; none was given twice. */
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: Socket;
+  /** What stood in the path for the parameters of the pattern. */
+  readonly params: Readonly<Record<string, string>>;
+  /** It is the request's own to keep; empty for GET. */
+  readonly body: Buffer;
+}
+
+export interface LaneAnswer {
+  readonly statusCode: number;
+  /** Besides those that every answer has. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+/** A route as Fastify has it too: what the lane does not take goes there, and must be answered alike. */
+export interface LaneRoute {
+  readonly method: 'GET' | 'POST';
+  /** Fastify's pattern: `/v2/models/:model/infer`. A parameter is letters, digits, `.`, `_`, `~` and `-`. */
+  readonly pattern: string;
+  readonly access: RouteAccess;
+  /** The parameter that names the endpoint to be scored, for keys that are limited to some. */
+  readonly endpointParam?: string;
+  /** Larger bodies are handed over. */
+  readonly bodyLimitBytes: number;
+  /** Whether the lane takes a request with this head; else it is handed over. It must depend on nothing else. */
+  takes(head: Pick<LaneRequest, 'headers' | 'params'>): boolean;
+  /** Errors become answers in the form of the route's protocol. */
+  handle(request: LaneRequest): LaneAnswer | Promise<LaneAnswer>;
+}

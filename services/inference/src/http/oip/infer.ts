@@ -1,0 +1,93 @@
+/** One inference request of the Open Inference Protocol over REST, whichever way it came in. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { AssayError, type Signature } from '@assay/contracts';
+import { newId } from '@assay/runtime';
+import type { Scored } from '../../domain/dataplane.ts';
+import type { ServedVariant } from '../../domain/routing-table.ts';
+import { recordOfTensors } from '../../predictions/record-of-tensors.ts';
+import { readCaller } from '../caller.ts';
+import type { ScoringRoutesOptions } from '../named-routes.ts';
+import { readJson } from '../read-json.ts';
+import { predictionId } from '../score-body.ts';
+import { bodyBytes, type ScoringAnswer, type ScoringRequest } from '../scoring-body.ts';
+import { binaryRefused, type InferRequest, readInferRequest } from './read-infer-request.ts';
+import { scanInferRequest } from './scan-infer-request.ts';
+import { writeInferResponse } from './write-infer-response.ts';
+
+/** A version pins one of the endpoint's variants. */
+export interface ModelParams {
+  readonly model: string;
+  readonly version?: string;
+}
+
+/** The protocol has no place for ids of its own making. */
+const PREDICTION_ID_HEADER = 'assay-prediction-id';
+
+export type Infer = (request: ScoringRequest) => Promise<ScoringAnswer>;
+
+/** @returns what answers a request: its predictions are `ID-0`, `ID-1`, … of the id in the header */
+export function createInfer({ dataplane, maxRecords, predictions }: ScoringRoutesOptions): Infer {
+  return async (request) => {
+    const receivedAtMs = performance.now();
+    checkContentType(request.raw.headers);
+    const body = bodyBytes(request);
+    const { model, version } = request.params as ModelParams; // of the routes of infer
+    let read: InferRequest | undefined;
+    let requestId: string | undefined;
+    const readWhole = (signature: Signature): InferRequest => {
+      read ??= readInferRequest(readJson(body, signature), signature, maxRecords);
+      return read;
+    };
+    const scored = await dataplane.score(
+      model,
+      (signature) => (batch) => {
+        const scanned = scanInferRequest(body, signature, batch, maxRecords);
+        if (scanned !== undefined) {
+          requestId = scanned.id;
+          return scanned.rows;
+        }
+        const { id, inputs } = readWhole(signature);
+        requestId = id;
+        return batch.appendTensors(inputs);
+      },
+      readCaller(request.raw, 'oip', receivedAtMs, version),
+    );
+    const id = newId('prd');
+    predictions?.offer(scored, {
+      door: 'oip',
+      idOf: (row) => predictionId(id, row),
+      recordOf: (row) => {
+        const signature = scored.variant.live?.loaded.signature;
+        return signature === undefined ? undefined : recordOfTensors(signature, readWhole(signature).inputs, row);
+      },
+      sizeBytes: body.length,
+    });
+    const text = writeInferResponse(headOf(scored), requestId, scored.rows, read?.outputs);
+    return { statusCode: 200, text, headers: { 'content-type': 'application/json', [PREDICTION_ID_HEADER]: id } };
+  };
+}
+
+function checkContentType(headers: IncomingHttpHeaders): void {
+  if (headers['inference-header-content-length'] !== undefined) {
+    throw binaryRefused('header Inference-Header-Content-Length');
+  }
+  const contentType = headers['content-type'];
+  if (contentType === undefined || /^application\/json *(;|$)/i.test(contentType)) return;
+  throw new AssayError(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `the content type ${JSON.stringify(contentType)} is not read by this route; send application/json`,
+  );
+}
+
+const heads = new WeakMap<ServedVariant, string>();
+
+/** What is the same in every answer of a variant, made once. */
+function headOf({ endpoint, variant }: Scored): string {
+  let head = heads.get(variant);
+  if (head === undefined) {
+    const { name } = endpoint.endpoint;
+    head = `"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(String(variant.version.version))}`;
+    heads.set(variant, head);
+  }
+  return head;
+}

@@ -1,0 +1,37 @@
+/** One request of named records, whichever way it came in. */
+import { newId } from '@assay/runtime';
+import { readCaller } from './caller.ts';
+import type { ScoringRoutesOptions } from './named-routes.ts';
+import { readJson } from './read-json.ts';
+import { predictionId, readScoreRequest, writeScoreResponse } from './score-body.ts';
+import { bodyBytes, type ScoringAnswer, type ScoringRequest } from './scoring-body.ts';
+
+const JSON_HEADERS = { 'content-type': 'application/json' };
+
+export type Score = (request: ScoringRequest) => Promise<ScoringAnswer>;
+
+export function createScore({ dataplane, maxRecords, predictions }: ScoringRoutesOptions): Score {
+  return async (request) => {
+    const receivedAtMs = performance.now();
+    const body = bodyBytes(request);
+    const { name } = request.params as { name: string }; // of the route of named records
+    let records: readonly unknown[] = [];
+    const scored = await dataplane.score(
+      name,
+      (signature) => {
+        const read = readScoreRequest(readJson(body, signature), maxRecords);
+        records = read;
+        return (batch) => batch.appendRecords(read);
+      },
+      readCaller(request.raw, 'rest', receivedAtMs),
+    );
+    const id = newId('prd');
+    predictions?.offer(scored, {
+      door: 'rest',
+      idOf: (row) => predictionId(id, row),
+      recordOf: (row) => records[row],
+      sizeBytes: body.length,
+    });
+    return { statusCode: 200, text: writeScoreResponse(scored, id), headers: JSON_HEADERS };
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * Load from raw sockets, each with one request at a time, always the same bytes. Autocannon needs more CPU a request than
+ * the servers that this measures, and would hold them up; it stays the generator of everything slower.
+ */
+import { connect, type Socket } from 'node:net';
+import type { Sample } from './generator.ts';
+import { cpuMicroseconds } from './processes.ts';
+
+export interface RawTarget {
+  readonly name: string;
+  readonly url: string;
+  readonly pid: number;
+  readonly path: string;
+  readonly body: string;
+  readonly headers?: readonly string[];
+}
+
+const END_OF_HEAD = Buffer.from('\r\n\r\n');
+
+/** Any answer but a 200 ends the benchmark: a fast error is no result. */
+export async function closedLoop(target: RawTarget, connections: number, seconds: number): Promise<Sample> {
+  const { hostname, port } = new URL(target.url);
+  const head = [
+    `POST ${target.path} HTTP/1.1`,
+    `Host: ${hostname}:${port}`,
+    'Content-Type: application/json',
+    ...(target.headers ?? []),
+  ];
+  const length = Buffer.byteLength(target.body);
+  const request = Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${length}\r\n\r\n${target.body}`);
+  const failed = Promise.withResolvers<never>();
+  const latenciesMs: number[] = [];
+  const sockets = await Promise.all(
+    Array.from({ length: connections }, async () => {
+      const socket = connect({ port: Number(port), host: hostname, noDelay: true });
+      await new Promise((resolve) => socket.once('connect', resolve));
+      return socket;
+    }),
+  );
+  for (const socket of sockets) {
+    socket.once('close', () => failed.reject(new Error(`${target.name} closed a connection`)));
+    ask(socket, request, latenciesMs, failed.reject);
+  }
+  const [startMs, cpuBefore] = [performance.now(), cpuMicroseconds(target.pid)];
+  await Promise.race([new Promise((resolve) => setTimeout(resolve, seconds * 1000)), failed.promise]);
+  const [tookMs, cpu] = [performance.now() - startMs, cpuMicroseconds(target.pid) - cpuBefore];
+  for (const socket of sockets) socket.removeAllListeners('close').destroy();
+  failed.promise.catch(() => undefined);
+  latenciesMs.sort((a, b) => a - b);
+  const at = (share: number) => latenciesMs[Math.floor(latenciesMs.length * share)] ?? Number.NaN;
+  return {
+    requestsPerSecond: (latenciesMs.length * 1000) / tookMs,
+    cpuMicrosecondsPerRequest: cpu / latenciesMs.length,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+  };
+}
+
+function ask(socket: Socket, request: Buffer, latenciesMs: number[], fail: (error: Error) => void): void {
+  let sentMs = performance.now();
+  let held: Buffer | undefined;
+  socket.on('data', (chunk: Buffer) => {
+    const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
+    held = bytes;
+    const end = bytes.indexOf(END_OF_HEAD);
+    if (end < 0) return;
+    const head = bytes.toString('latin1', 0, end);
+    if (!head.startsWith('HTTP/1.1 200 ')) fail(new Error(bytes.toString('utf8').slice(0, 1000)));
+    const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
+    if (bytes.length < end + END_OF_HEAD.length + length) return;
+    held = undefined;
+    const nowMs = performance.now();
+    latenciesMs.push(nowMs - sentMs);
+    sentMs = nowMs;
+    socket.write(request);
+  });
+  socket.write(request);
+}

@@ -1,0 +1,98 @@
+/**
+ * The inference service as it ships, for the benchmark of the lane: one API key, metrics, limits, the sampled prediction
+ * log. Models and keys come from this process, so that nothing else is measured. Prints its URL, then the key.
+ *
+ * node lane-server.ts on|off
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { KeySnapshot } from '@assay/contracts';
+import { formatKeyText, newSecret, secretSha256 } from '@assay/http';
+import { createService, createStaticModels, inferenceConfig } from '@assay/inference';
+import { attribute, float32Tensor, GraphBuilder } from '@assay/onnx';
+import { createLogger, loadConfig } from '@assay/runtime';
+import { packageFromOnnx } from '@assay/scoring';
+
+const dir = mkdtempSync(join(tmpdir(), 'assay-lane-'));
+process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+
+const secret = newSecret();
+const keyText = formatKeyText({ id: 'key_bench', secret });
+const snapshot: KeySnapshot = {
+  revision: 1,
+  keys: [
+    {
+      id: 'key_bench',
+      secretSha256: secretSha256(secret),
+      principalId: 'prn_bench',
+      principalName: 'bench',
+      principalKind: 'service',
+      scopes: ['score', 'read'],
+    },
+  ],
+};
+/** Answers when there is news, which there is once. */
+const keys = createServer((request, response) => {
+  const url = new URL(request.url ?? '/', 'http://keys');
+  const answer = () =>
+    url.searchParams.get('after') === '1'
+      ? response.writeHead(204).end()
+      : response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(snapshot));
+  setTimeout(answer, url.searchParams.get('after') === '1' ? Number(url.searchParams.get('waitMs')) : 0);
+});
+await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
+const { port } = keys.address() as AddressInfo; // listening on TCP
+
+/** Dense layers of these widths, with rectifiers between. */
+function perceptron(widths: readonly number[], inputs: 'one' | 'named'): Uint8Array {
+  const graph = new GraphBuilder();
+  const [first = 0] = widths;
+  let last =
+    inputs === 'one'
+      ? graph.input('x', 'float32', ['N', first])
+      : graph.node(
+          'Concat',
+          Array.from({ length: first }, (_, i) => graph.input(`feature_${i}`, 'float32', ['N', 1])),
+          { attributes: { axis: attribute.int(1) } },
+        );
+  widths.slice(1).forEach((width, layer) => {
+    const from = widths[layer] ?? 0;
+    const weights = Float32Array.from({ length: from * width }, (_, i) => Math.sin(i * 7 + layer) / Math.sqrt(from));
+    const product = graph.node('MatMul', [last, graph.constant(float32Tensor(weights, [from, width]))]);
+    const isOutput = layer === widths.length - 2;
+    last = graph.node(isOutput ? 'Sigmoid' : 'Relu', [product], isOutput ? { outputs: ['probabilities'] } : {});
+  });
+  graph.output('probabilities', 'float32', ['N', widths.at(-1) ?? 0]);
+  return graph.build();
+}
+
+const models = {
+  small: perceptron([30, 32, 2], 'one'),
+  big: perceptron([1024, 256, 2], 'one'),
+  named: perceptron([30, 32, 2], 'named'),
+};
+for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(dir, name) });
+const source = await createStaticModels(
+  Object.keys(models).map((name) => ({ name, path: join(dir, name) })),
+  { workDir: join(dir, 'made') },
+);
+const config = loadConfig(inferenceConfig, {
+  flags: {
+    port: 0,
+    cacheDir: join(dir, 'cache'),
+    registryUrl: `http://127.0.0.1:${port}`,
+    lane: process.argv[2] === 'on',
+  },
+  env: { ASSAY_SERVICE_KEY: keyText },
+});
+const service = await createService(config, {
+  models: source,
+  log: createLogger({ service: 'inference', level: 'info', destination: { write() {} } }),
+  predictions: { publish: async () => undefined },
+});
+await service.start();
+console.log(`${service.addresses.http} ${keyText}`);
+process.on('SIGTERM', () => process.exit());
