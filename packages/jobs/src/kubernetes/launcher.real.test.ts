@@ -368,6 +368,16 @@ describe('the log', () => {
     expect(await logOf(launcher, ID)).toBe('');
   });
 
+  it('is empty while no node has the pod: the API server answers 204', async () => {
+    const launcher = await launched();
+    api.refuse({ code: 204, reason: '', message: '' }, ({ path }) => path.endsWith('/log'), 1);
+    setPod({ phase: 'Pending' });
+    expect(await logOf(launcher, ID)).toBe('');
+    api.setLog(setPod(succeeded), 'hello\n');
+    endJob('Complete');
+    expect(await logOf(launcher, ID, { follow: true })).toBe('hello\n');
+  });
+
   it('goes on where it was cut, in the middle of a letter', async () => {
     const launcher = await launched();
     const pod = setPod(running);

@@ -47,8 +47,8 @@ export async function* readPodLog(options: PodLog): AsyncGenerator<Uint8Array, '
     }
     return 'whole';
   } catch (error) {
-    // 400: its container is waiting to start; 404: it was removed. Cut: the next time goes on.
-    if (hasStatus(error, 400) || hasStatus(error, 404)) return 'none';
+    // 204: no node has it yet; 400: its container is waiting to start; 404: it was removed. Cut: the next time goes on.
+    if ([204, 400, 404].some((code) => hasStatus(error, code))) return 'none';
     if (mayBeCut && isTransient(error)) return 'cut';
     throw error;
   }
