@@ -9,6 +9,7 @@ export ONNXRUNTIME_NODE_INSTALL := skip
 NODE := tools/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 PYTHON_DIR := .cache/python
+MLFLOW_2_DIR := .cache/python-mlflow-2
 
 .PHONY: help
 help: ## List the targets
@@ -22,6 +23,12 @@ $(PYTHON_DIR)/.assay-setup: test/parts/python/requirements.txt
 	@echo "Installing the Python packages that the tests compare with (once) …"
 	@rm -rf $(PYTHON_DIR)
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(PYTHON_DIR) --requirement $<
+	@touch $@
+
+$(MLFLOW_2_DIR)/.assay-setup: test/parts/python/mlflow-2.txt
+	@echo "Installing the older client of MLflow (once) …"
+	@rm -rf $(MLFLOW_2_DIR)
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(MLFLOW_2_DIR) --requirement $<
 	@touch $@
 
 SOURCES := $(wildcard $(foreach dir,packages/*/src services/*/src cli/src,$(dir)/*.ts $(dir)/*/*.ts $(dir)/*/*/*.ts $(dir)/*/*/*/*.ts))
@@ -38,7 +45,7 @@ up: build ## Start all services in one process and train the example (ASSAY_DATA
 	@exec $(NODE) cli/bin/assay.mjs up
 
 .PHONY: test
-test: setup build $(PYTHON_DIR)/.assay-setup ## Run all tests
+test: setup build $(PYTHON_DIR)/.assay-setup $(MLFLOW_2_DIR)/.assay-setup ## Run all tests
 	@mkdir -p test/reports && rm -f test/reports/vitest.json
 	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) $(VITEST) --project unit --project real --project system \
 	  --reporter=default --reporter=json --outputFile.json=test/reports/vitest.json

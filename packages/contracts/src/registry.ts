@@ -1,6 +1,6 @@
 /** The registry's bodies: models, versions, aliases, endpoints, the routing snapshot, audit. */
 import Type from 'typebox';
-import { Signature } from './signature.ts';
+import { Feature, Output, Signature } from './signature.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -80,13 +80,19 @@ export const Version = Type.Object(
     version: Type.Integer({ minimum: 1, description: 'For people: 1, 2, 3 within the model.' }),
     digest: Sha256,
     files: Type.Array(PackageFile),
-    signature: Signature,
+    signature: Type.Object(
+      { features: Type.Array(Feature), outputs: Type.Array(Output) },
+      { ...strict, description: 'What it takes and gives; empty for a version that is not servable.' },
+    ),
     metrics: Type.Record(Type.String(), Type.Number(), { description: 'From the package: metrics of its evaluation.' }),
     aliases: Type.Array(Name),
     description: Type.String(),
     tags: Tags,
     createdAt: EpochMs,
     createdBy: Type.String({ description: 'The principal that registered it.' }),
+    notServable: Type.Optional(
+      Type.String({ description: 'Why no endpoint can serve it; its files are then those of MLflow alone.' }),
+    ),
   },
   { $id: 'Version', ...strict },
 );

@@ -171,6 +171,27 @@ export function describeDatabase(
       expect(after.map(({ id }) => id)).toEqual(bytes.slice(bytes.indexOf('a') + 1));
     });
 
+    it('compares by LIKE with the case of letters, and takes a backslash as the escape', async () => {
+      const { db } = await open();
+      const ids = ['Alpha', 'alpha', 'al%pha', 'beta', 'a\\b', 'aXbXc', ''];
+      await db
+        .insertInto('item')
+        .values(ids.map((id) => item(id)))
+        .execute();
+      const like = async (pattern: string): Promise<string[]> => {
+        const rows = await db.selectFrom('item').select('id').where('id', 'like', pattern).orderBy('id').execute();
+        return rows.map(({ id }) => id);
+      };
+      expect(await like('al%')).toEqual(['al%pha', 'alpha']);
+      expect(await like('al\\%%')).toEqual(['al%pha']);
+      expect(await like('_lpha')).toEqual(['Alpha', 'alpha']);
+      expect(await like('%a')).toEqual(['Alpha', 'al%pha', 'alpha', 'beta']);
+      expect(await like('a%X%c')).toEqual(['aXbXc']);
+      expect(await like('a\\\\b')).toEqual(['a\\b']);
+      expect(await like('')).toEqual(['']);
+      expect(await like('a')).toEqual([]);
+    });
+
     it('gives a sum, a count and a comparison as numbers', async () => {
       const { db } = await open();
       await db

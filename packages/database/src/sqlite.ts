@@ -5,6 +5,7 @@ import { AssayError } from '@assay/contracts';
 import BetterSqlite3 from 'better-sqlite3';
 import type { Database, Migration } from './database.ts';
 import { mapDatabaseError } from './errors.ts';
+import { like } from './like.ts';
 import { checkMigrationList, migrate } from './migrations.ts';
 import { openOneWriter } from './one-writer.ts';
 import { createDriver, type Files, letOthersRun, retryWhileBusy, TwoConnectionDialect } from './sqlite-driver.ts';
@@ -47,8 +48,13 @@ async function openFiles(path: string, signal: AbortSignal | undefined): Promise
     opened.pragma('foreign_keys = ON');
     opened.pragma('trusted_schema = OFF');
     opened.pragma(`journal_size_limit = ${MAX_IDLE_LOG_BYTES}`);
-    if (inMemory) return { writer: opened, reader: opened };
-    return { writer: opened, reader: new BetterSqlite3(path, { readonly: true, timeout: BLOCKING_WAIT_MS }) };
+    const reader = inMemory ? opened : new BetterSqlite3(path, { readonly: true, timeout: BLOCKING_WAIT_MS });
+    for (const file of new Set([opened, reader])) {
+      // SQLite looks a function up by its name and its number of arguments.
+      file.function('like', { deterministic: true }, (pattern, text) => like(pattern, text));
+      file.function('like', { deterministic: true }, (pattern, text, escapedBy) => like(pattern, text, escapedBy));
+    }
+    return { writer: opened, reader };
   } catch (error) {
     writer?.close();
     throw mapOpenError(error, path);

@@ -13,4 +13,5 @@ export {
 export { graphTensorType, type MlModelOptions, type TensorType, writeMlModel } from './mlmodel.ts';
 export { type ModelPackage, type OpenPackageOptions, openPackage } from './open-package.ts';
 export { MANIFEST_FILE, MLMODEL_FILE, MODEL_FILE, PACKAGE_LIMITS } from './package-files.ts';
+export { type MlModelSummary, readMlModel } from './read-mlmodel.ts';
 export { type PackageContent, type WrittenPackage, writePackage } from './write-package.ts';

@@ -37,13 +37,17 @@ export async function loadInChild(packageDir: string, limits: ChildLimits = {}):
  */
 export async function packageOnnxInChild(
   onnxPath: string,
-  options: ChildLimits & { readonly dir: string; readonly description?: string },
+  options: ChildLimits & {
+    readonly dir: string;
+    readonly description?: string;
+    /** A JSON file of example inputs: see `readExamples`. What the graph does not take is left aside. */
+    readonly examplesPath?: string;
+  },
 ): Promise<{ readonly digest: string; readonly files: PackageFile[] }> {
-  const { dir, description = '', ...limits } = options;
-  const written = await runInChild(entry(), ['package', resolve(onnxPath), resolve(dir), description], {
-    ...limits,
-    refused,
-  });
+  const { dir, description = '', examplesPath, ...limits } = options;
+  const examples = examplesPath === undefined ? [] : [resolve(examplesPath)];
+  const args = ['package', resolve(onnxPath), resolve(dir), description, ...examples];
+  const written = await runInChild(entry(), args, { ...limits, refused });
   return written as { digest: string; files: PackageFile[] }; // what the entry writes for `package`
 }
 

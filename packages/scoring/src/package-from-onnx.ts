@@ -3,6 +3,7 @@ import { AssayError, type Feature, type Output, type Signature } from '@assay/co
 import { type Golden, type TensorType, type WrittenPackage, writePackage } from '@assay/model-package';
 import { inspect, type OutputRewrite } from '@assay/onnx';
 import { createEncoder } from './encoder.ts';
+import { recordsOfExample } from './example-input.ts';
 import { plainRecord, verifyGolden } from './golden-records.ts';
 import { layoutOf } from './layout.ts';
 import { readServable } from './packed-graph.ts';
@@ -32,6 +33,8 @@ export interface PackageFromOnnxOptions {
   readonly dir: string;
   /** Records that real callers would send; without them some are made from the signature. */
   readonly examples?: readonly Record<string, unknown>[];
+  /** As MLflow saves an input example. Records of it stand before those that are made, if the graph takes them. */
+  readonly exampleInput?: unknown;
   /** In place of the one that is read from the graph: to say what may be missing, which values there are, units. */
   readonly signature?: Signature;
   readonly description?: string;
@@ -50,13 +53,18 @@ export async function packageFromOnnx(onnx: Uint8Array, options: PackageFromOnnx
   const { producer } = inspect(servable.model);
   const session = await openSession(servable.onnx, { call: 'public', threads: 1, graphOptimization: 'all' });
   let signature: Signature;
+  let given: readonly Record<string, unknown>[];
   const inputTypes = Object.fromEntries(session.inputs.map(({ name, type }) => [name, type]));
   try {
     signature = options.signature ?? (await signatureOf(session, servable.rewrites));
+    given = examples ?? takenBy(session, signature, recordsOfExample(options.exampleInput, signature));
   } finally {
     session.close();
   }
-  const records = examples ?? syntheticRecords(signature, GOLDEN_RECORDS, GOLDEN_SEED, inputTypes);
+  const records = examples ?? [
+    ...given,
+    ...syntheticRecords(signature, GOLDEN_RECORDS - given.length, GOLDEN_SEED, inputTypes),
+  ];
   const scorer = await loadScorer(
     { onnx: servable.onnx, signature, digest: 'unregistered', records },
     signal === undefined ? {} : { signal },
@@ -67,7 +75,7 @@ export async function packageFromOnnx(onnx: Uint8Array, options: PackageFromOnnx
     batch.appendRecords(records);
     const outputs = await scorer.run(batch);
     golden = {
-      source: examples === undefined ? 'synthetic' : 'example',
+      source: given.length === 0 ? 'synthetic' : 'example',
       records: [...records],
       outputs: records.map((_, row) => plainRecord(outputs.record(row))),
       tolerance: GOLDEN_TOLERANCE,
@@ -89,6 +97,23 @@ export async function packageFromOnnx(onnx: Uint8Array, options: PackageFromOnnx
     inputTypes: Object.fromEntries(Object.entries(inputTypes).map(([name, type]) => [name, tensorType(type)])),
     ...(description === undefined ? {} : { description }),
   });
+}
+
+/** All of them, or none when the graph does not take one. */
+function takenBy(
+  session: Session,
+  signature: Signature,
+  records: readonly Record<string, unknown>[],
+): readonly Record<string, unknown>[] {
+  if (records.length === 0) return [];
+  const encoder = createEncoder(layoutOf(signature, session.inputs));
+  try {
+    batchOf({ session, encoder, outputs: { names: [], columns: [] } }, records);
+    return records;
+  } catch (error) {
+    if (AssayError.from(error).code !== 'INVALID_ARGUMENT') throw error;
+    return [];
+  }
 }
 
 function tensorType(type: ElementType): TensorType {

@@ -33,6 +33,7 @@ describe('on PostgreSQL', async () => {
   await import('./http/bad-input.real.test.ts');
   await import('./registration/register-version.real.test.ts');
   await import('./service.real.test.ts');
+  await import('./mlflow/mlflow.real.test.ts');
 
   it('answers 503 with one clear line while the server is away, and goes on when it is back', async () => {
     await using registry = await startRegistry();

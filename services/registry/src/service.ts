@@ -12,7 +12,9 @@ import { createRevisionWatch, type RevisionWatch } from './domain/revision-watch
 import { createRegistryApp } from './http/app.ts';
 import type { Parts } from './http/parts.ts';
 import { registryMetrics } from './metrics.ts';
-import type { CheckPackage } from './registration/register-version.ts';
+import { withBasicPassword } from './mlflow/basic-password.ts';
+import { type MakePackage, startPackager } from './mlflow/packager.ts';
+import type { CheckPackage, Registration } from './registration/register-version.ts';
 import { createSlots } from './registration/slots.ts';
 import { clearStaging } from './registration/staging.ts';
 import type { Store } from './store/change.ts';
@@ -20,6 +22,7 @@ import { hasKeys, readKeyRevision, readKeySnapshot } from './store/keys.ts';
 import { registryMigration } from './store/migrations/001-registry.ts';
 import { accessMigration } from './store/migrations/002-access.ts';
 import { datasetsMigration } from './store/migrations/003-datasets.ts';
+import { mlflowMigration } from './store/migrations/010-mlflow.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -42,6 +45,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   registryMigration,
   accessMigration,
   datasetsMigration,
+  mlflowMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {
@@ -125,6 +129,15 @@ async function assemble(
   const needsKeys = bootstrap !== undefined || (await hasKeys(database.db));
   const keys = needsKeys ? followOwnKeys(store, ownKeyWatch, log) : undefined;
   await keys?.start();
+  const registration: Registration = {
+    store,
+    blobs,
+    stagingDir,
+    slots: createSlots({ slots: config.maxConcurrentChecks, maxWaiting: config.maxWaitingChecks }),
+    limits: { maxPackageBytes: config.maxPackageBytes },
+    checkPackage: deps.checkPackage ?? checkInChild(config),
+  };
+  const packager = startPackager({ registration, config, log, makePackage: makeInChild(config) });
   const parts: Parts = {
     config,
     store,
@@ -133,21 +146,15 @@ async function assemble(
     keyWatch,
     keys,
     metrics,
-    registration: {
-      store,
-      blobs,
-      stagingDir,
-      slots: createSlots({ slots: config.maxConcurrentChecks, maxWaiting: config.maxWaitingChecks }),
-      limits: { maxPackageBytes: config.maxPackageBytes },
-      checkPackage: deps.checkPackage ?? checkInChild(config),
-    },
+    registration,
+    packager,
   };
   const app = createRegistryApp({
     log,
     registry,
     maxBodyBytes: config.maxBodyBytes,
     uploadTimeoutMs: config.uploadTimeoutMs,
-    access: createAccess({ log, registry, ...(keys === undefined ? {} : { keys }) }),
+    access: withBasicPassword(createAccess({ log, registry, ...(keys === undefined ? {} : { keys }) })),
     parts: () => parts,
   });
   const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
@@ -175,6 +182,7 @@ async function assemble(
       stopping.abort();
       routing.close();
       keyWatch.close();
+      await packager.close();
       await drained;
       await Promise.all([keys?.close(), bootstrap?.close(), following]);
       await publisher.close();
@@ -212,6 +220,14 @@ function followOwnKeys(store: Store, watch: RevisionWatch, log: Logger): Followe
     stalenessMaxMs: OWN_STALENESS_MAX_MS,
     log,
   });
+}
+
+function makeInChild(config: RegistryConfig): MakePackage {
+  const limits = { timeoutMs: config.checkTimeoutMs, maxMemoryBytes: config.checkMemoryBytes };
+  return async (onnxPath, options) => {
+    const { packageOnnxInChild } = await import('@assay/scoring');
+    return packageOnnxInChild(onnxPath, { ...limits, ...options });
+  };
 }
 
 function checkInChild(config: RegistryConfig): CheckPackage {

@@ -1,5 +1,5 @@
 /**
- * The child process of load-in-child.ts: `check DIR`, or `package ONNX DIR DESCRIPTION`. Answers by one JSON document on file
+ * The child process of load-in-child.ts: `check DIR`, or `package ONNX DIR DESCRIPTION [EXAMPLES]`. Answers by one JSON document on file
  * descriptor 3 and ends.
  */
 import { readFileSync, writeSync } from 'node:fs';
@@ -19,7 +19,7 @@ async function check(dir: string): Promise<LoadReport> {
 }
 
 async function main([command, ...args]: readonly string[]): Promise<unknown> {
-  const [first = '', dir = '', description = ''] = args;
+  const [first = '', dir = '', description = '', examplesPath] = args;
   switch (command) {
     case 'check':
       return check(first);
@@ -27,6 +27,7 @@ async function main([command, ...args]: readonly string[]): Promise<unknown> {
       const written = await packageFromOnnx(readFileSync(first), {
         dir,
         ...(description === '' ? {} : { description }),
+        ...(examplesPath === undefined ? {} : { exampleInput: JSON.parse(readFileSync(examplesPath, 'utf8')) }),
       });
       return { digest: written.digest, files: written.files };
     }

@@ -15,6 +15,8 @@ export interface CandidateVersion {
   readonly modelName: string;
   readonly version: number;
   readonly signature: Signature;
+  /** Why no endpoint can serve it; null when one can. */
+  readonly notServable: string | null;
 }
 
 /**
@@ -49,12 +51,17 @@ export function contractProblems(
   versions: readonly CandidateVersion[],
 ): ErrorDetail[] {
   return versions.flatMap((version) =>
-    incompatibilities(contract, version.signature).map((problem) => ({
+    problemsOf(contract, version).map((problem) => ({
       place: `endpoint ${endpointName}`,
       message: `version ${version.version} of ${version.modelName}: ${problem}`,
       expected: "a version that takes and gives what the endpoint's contract says",
     })),
   );
+}
+
+function problemsOf(contract: Signature, version: CandidateVersion): string[] {
+  if (version.notServable !== null) return [`it is not servable: ${version.notServable}`];
+  return incompatibilities(contract, version.signature);
 }
 
 /**

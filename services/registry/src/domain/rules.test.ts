@@ -85,6 +85,7 @@ describe('the contract of an endpoint', () => {
     modelName: 'm',
     version: 2,
     signature,
+    notServable: null,
   });
 
   it('is satisfied by its own signature', () => {

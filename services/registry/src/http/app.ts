@@ -1,6 +1,7 @@
 /** The registry's HTTP door: the app with all its routes. */
 import { type Access, type App, createHttpApp, readyReport } from '@assay/http';
 import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
+import { mlflowRoutes } from '../mlflow/routes.ts';
 import { readRoutingRevision } from '../store/routing.ts';
 import { aliasRoutes } from './alias-routes.ts';
 import { auditRoutes } from './audit-routes.ts';
@@ -51,5 +52,6 @@ export function createRegistryApp(options: AppOptions): App {
   routingRoutes(app, parts);
   auditRoutes(app, parts);
   keyRoutes(app, parts);
+  mlflowRoutes(app, parts);
   return app;
 }

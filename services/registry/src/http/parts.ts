@@ -4,6 +4,7 @@ import type { FollowedKeys } from '@assay/http';
 import type { RegistryConfig } from '../config.ts';
 import type { RevisionWatch } from '../domain/revision-watch.ts';
 import type { RegistryMetrics } from '../metrics.ts';
+import type { Packager } from '../mlflow/packager.ts';
 import type { Registration } from '../registration/register-version.ts';
 import type { Store } from '../store/change.ts';
 
@@ -12,6 +13,8 @@ export interface Parts {
   readonly store: Store;
   readonly blobs: BlobStore;
   readonly registration: Registration;
+  /** Makes packages of what clients of MLflow have registered. */
+  readonly packager: Packager;
   readonly routing: RevisionWatch;
   /** Wakes those who wait for other keys. */
   readonly keyWatch: RevisionWatch;

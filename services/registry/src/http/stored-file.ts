@@ -104,7 +104,10 @@ export function readRange(
   return { from, to: last === '' ? sizeBytes : Math.min(Number(last) + 1, sizeBytes) };
 }
 
-async function* counted(body: AsyncIterable<Uint8Array>, sent: { inc(by: number): void }): AsyncGenerator<Uint8Array> {
+export async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  sent: { inc(by: number): void },
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     sent.inc(chunk.length);
     yield chunk;
@@ -115,7 +118,7 @@ async function* counted(body: AsyncIterable<Uint8Array>, sent: { inc(by: number)
  * The bytes as they come, the last of them held back until the digest is known to be right: a receiver who got all of
  * them has the right ones, one who did not sees the answer break off.
  */
-async function* checked(body: AsyncIterable<Uint8Array>, file: StoredFile): AsyncGenerator<Uint8Array> {
+export async function* checked(body: AsyncIterable<Uint8Array>, file: StoredFile): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   let held: Uint8Array | undefined;
   for await (const chunk of body) {

@@ -81,7 +81,10 @@ export function moveAlias(
       version: version.version,
     });
     await moveFollowers(change, { model, alias, version });
-    if (alias === CHAMPION && current === undefined) await createDefaultEndpoint(change, model, version);
+    const before = current === undefined || current.version_id === null ? undefined : current.version_id;
+    if (alias === CHAMPION && (current === undefined || (await isUnservable(change.trx, before)))) {
+      await createDefaultEndpoint(change, model, version);
+    }
     await modelChanged(change, model.id, 'assay.model.alias-moved.v1');
     return aliasOf({ ...row, version: version.version }, model);
   });
@@ -130,6 +133,18 @@ export function deleteAlias(
     });
     await modelChanged(change, model.id, 'assay.model.alias-deleted.v1');
   });
+}
+
+/** A champion that cannot be served has made no default endpoint: the next one does. */
+async function isUnservable(db: Queryable, versionId: string | undefined): Promise<boolean> {
+  if (versionId === undefined) return false;
+  const row = await db
+    .selectFrom('versions')
+    .select('not_servable')
+    .where('id', '=', versionId)
+    .where('not_servable', 'is not', null)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 async function checkAliasRevision(

@@ -120,9 +120,9 @@ export function deleteEndpoint(store: Store, actor: Actor, name: string, expecte
   });
 }
 
-/** A model's first `champion`: its default endpoint, unless someone made one of that name before. */
+/** A model's first `champion` that can be served: its default endpoint, unless someone made one of that name before. */
 export async function createDefaultEndpoint(change: Change, model: ModelRow, version: VersionsTable): Promise<void> {
-  if ((await findEndpoint(change.trx, model.name)) !== undefined) return;
+  if (version.not_servable !== null || (await findEndpoint(change.trx, model.name)) !== undefined) return;
   await insertEndpoint(change, model.name, {
     contract: fromJson<Signature>(version.signature),
     variants: [{ versionId: version.id, weight: TOTAL_WEIGHT }],

@@ -18,7 +18,13 @@ export type ModelRow = ModelsTable;
 export async function requireModel(db: Queryable, nameOrId: string): Promise<ModelRow> {
   const row = await findModel(db, nameOrId);
   if (row !== undefined) return row;
-  const names = await db.selectFrom('models').select('name').orderBy('name').limit(NAMES_TO_SUGGEST).execute();
+  const names = await db
+    .selectFrom('models')
+    .select('name')
+    .where('deleted_at', 'is', null)
+    .orderBy('name')
+    .limit(NAMES_TO_SUGGEST)
+    .execute();
   const suggestion = nearest(
     nameOrId,
     names.map((model) => model.name),
@@ -34,6 +40,7 @@ async function findModel(db: Queryable, nameOrId: string): Promise<ModelRow | un
     .selectFrom('models')
     .selectAll()
     .where((eb) => eb.or([eb('name', '=', nameOrId), eb('id', '=', nameOrId)]))
+    .where('deleted_at', 'is', null)
     .execute();
   return rows.find((row) => row.name === nameOrId) ?? rows[0];
 }
@@ -44,7 +51,7 @@ export async function getModel(db: Queryable, nameOrId: string): Promise<Model> 
 
 /** By name, ascending. */
 export async function listModels(db: Queryable, page: { after?: string; limit: number }): Promise<Page<Model>> {
-  let query = db.selectFrom('models').selectAll();
+  let query = db.selectFrom('models').selectAll().where('deleted_at', 'is', null);
   if (page.after !== undefined) query = query.where('name', '>', page.after);
   const rows = await query
     .orderBy('name')
@@ -62,24 +69,28 @@ export async function listModels(db: Queryable, page: { after?: string; limit: n
 
 /** @throws AssayError ALREADY_EXISTS */
 export function createModel(store: Store, actor: Actor, body: CreateModel): Promise<Model> {
+  return change(store, actor, (change) => insertModel(change, body));
+}
+
+/** As part of a larger change. */
+export async function insertModel(change: Change, body: CreateModel): Promise<Model> {
   checkModelName(body.name);
-  return change(store, actor, async (change) => {
-    await refuseTakenName(change.trx, body.name);
-    const row: ModelRow = {
-      id: newId('mdl'),
-      name: body.name,
-      description: body.description ?? '',
-      revision: 1,
-      last_version: 0,
-      created_at: change.at,
-      updated_at: change.at,
-    };
-    await change.trx.insertInto('models').values(row).execute();
-    const model = modelOf(row, {});
-    change.record('model.create', `model/${row.id}`, { name: row.name, description: row.description });
-    change.announce('assay.model.created.v1', row.id, row.revision, model);
-    return model;
-  });
+  await refuseTakenName(change.trx, body.name);
+  const row: ModelRow = {
+    id: newId('mdl'),
+    name: body.name,
+    description: body.description ?? '',
+    revision: 1,
+    last_version: 0,
+    created_at: change.at,
+    updated_at: change.at,
+    deleted_at: null,
+  };
+  await change.trx.insertInto('models').values(row).execute();
+  const model = modelOf(row, {});
+  change.record('model.create', `model/${row.id}`, { name: row.name, description: row.description });
+  change.announce('assay.model.created.v1', row.id, row.revision, model);
+  return model;
 }
 
 export interface ModelUpdate {

@@ -6,6 +6,7 @@
  */
 import type { DatasetFormat, PrincipalKind } from '@assay/contracts';
 import type { Kysely, Transaction } from 'kysely';
+import type { MlflowTables } from '../mlflow/store/mlflow-tables.ts';
 
 export interface ModelsTable {
   id: string;
@@ -17,9 +18,11 @@ export interface ModelsTable {
   last_version: number;
   created_at: number;
   updated_at: number;
+  /** null while it is there. A deleted model has given its name away: the row's reads `~ID/NAME`. */
+  deleted_at: number | null;
 }
 
-/** Immutable: rows are inserted, whole, and never updated. */
+/** What a version is never changes: rows are inserted whole. What is said of it does: description, tags, stage. */
 export interface VersionsTable {
   id: string;
   model_id: string;
@@ -33,6 +36,15 @@ export interface VersionsTable {
   idempotency_key: string | null;
   created_at: number;
   created_by: string;
+  deleted_at: number | null;
+  /** Why no endpoint can serve it; null when one can. */
+  not_servable: string | null;
+  /** Of MLflow; it decides nothing. */
+  stage: string;
+  /** Grows with each change of what is said of it. */
+  revision: number;
+  /** null before the first change. */
+  updated_at: number | null;
 }
 
 /** A row is there from its first version on. */
@@ -159,7 +171,7 @@ export interface AuditHeadTable {
   hash: string;
 }
 
-export interface RegistryTables {
+export interface RegistryTables extends MlflowTables {
   models: ModelsTable;
   versions: VersionsTable;
   datasets: DatasetsTable;

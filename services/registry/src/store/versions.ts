@@ -17,6 +17,10 @@ export interface NewVersion {
   readonly description: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string;
+  /** Given away before, by `reserveVersion`. */
+  readonly reserved?: { readonly id: string; readonly version: number };
+  /** Why no endpoint can serve it. */
+  readonly notServable?: string;
 }
 
 /**
@@ -36,9 +40,9 @@ export function insertVersion(
       if (before !== undefined) return { version: before, created: false };
     }
     const row: VersionsTable = {
-      id: newId('ver'),
+      id: made.reserved?.id ?? newId('ver'),
       model_id: model.id,
-      version: model.last_version + 1,
+      version: made.reserved?.version ?? model.last_version + 1,
       digest: made.digest,
       files: JSON.stringify(made.files),
       signature: JSON.stringify(made.signature),
@@ -48,9 +52,28 @@ export function insertVersion(
       idempotency_key: made.idempotencyKey ?? null,
       created_at: change.at,
       created_by: actor.principal,
+      deleted_at: null,
+      not_servable: made.notServable ?? null,
+      stage: 'None',
+      revision: 1,
+      updated_at: null,
     };
     await change.trx.insertInto('versions').values(row).execute();
-    await change.trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
+    for (const [key, value] of Object.entries(made.tags)) {
+      await change.trx.insertInto('version_tags').values({ version_id: row.id, key, value }).execute();
+    }
+    if (made.reserved === undefined) {
+      await change.trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
+    } else {
+      const { numUpdatedRows } = await change.trx
+        .updateTable('mlflow_versions')
+        .set({ is_pending: 0 })
+        .where('version_id', '=', row.id)
+        .where('is_pending', '=', 1)
+        .executeTakeFirstOrThrow();
+      if (numUpdatedRows === 0n)
+        throw new AssayError('NOT_FOUND', `version ${row.version} of ${model.name} waits no more`);
+    }
     const version = versionOf(row, model.name, []);
     change.record('version.register', `version/${row.id}`, {
       model: model.id,
@@ -59,6 +82,7 @@ export function insertVersion(
       digest: row.digest,
       description: row.description,
       tags: made.tags,
+      ...(made.notServable === undefined ? {} : { notServable: made.notServable }),
     });
     change.announce('assay.version.registered.v1', row.id, 1, version);
     await modelChanged(change, model.id, 'assay.model.version-registered.v1');
@@ -103,7 +127,7 @@ export async function requireVersion(
   numberOrId: number | string,
 ): Promise<VersionsTable> {
   const number = typeof numberOrId === 'number' ? numberOrId : parseNumber(numberOrId);
-  const query = db.selectFrom('versions').selectAll().where('model_id', '=', model.id);
+  const query = db.selectFrom('versions').selectAll().where('model_id', '=', model.id).where('deleted_at', 'is', null);
   const row = await (number === undefined
     ? query.where('id', '=', String(numberOrId))
     : query.where('version', '=', number)
@@ -130,6 +154,7 @@ export async function getVersionById(db: Queryable, id: string): Promise<Version
     .selectAll('versions')
     .select('models.name as model_name')
     .where('versions.id', '=', id)
+    .where('versions.deleted_at', 'is', null)
     .executeTakeFirst();
   if (row === undefined) throw new AssayError('NOT_FOUND', `there is no version with the id "${id}"`);
   return toVersion(db, row, row.model_name);
@@ -142,7 +167,7 @@ export async function listVersions(
   page: { before?: number; limit: number },
 ): Promise<Page<Version>> {
   const model = await requireModel(db, modelNameOrId);
-  let query = db.selectFrom('versions').selectAll().where('model_id', '=', model.id);
+  let query = db.selectFrom('versions').selectAll().where('model_id', '=', model.id).where('deleted_at', 'is', null);
   if (page.before !== undefined) query = query.where('version', '<', page.before);
   const rows = await query
     .orderBy('version', 'desc')
@@ -166,8 +191,16 @@ export async function requireCandidates(db: Queryable, ids: readonly string[]): 
   const rows = await db
     .selectFrom('versions')
     .innerJoin('models', 'models.id', 'versions.model_id')
-    .select(['versions.id', 'versions.model_id', 'models.name', 'versions.version', 'versions.signature'])
+    .select([
+      'versions.id',
+      'versions.model_id',
+      'models.name',
+      'versions.version',
+      'versions.signature',
+      'versions.not_servable',
+    ])
     .where('versions.id', 'in', [...ids])
+    .where('versions.deleted_at', 'is', null)
     .execute();
   const byId = new Map(rows.map((row) => [row.id, row]));
   const details = ids.flatMap((id, i) =>
@@ -194,12 +227,13 @@ export async function requireCandidates(db: Queryable, ids: readonly string[]): 
             modelName: row.name,
             version: row.version,
             signature: fromJson<Signature>(row.signature),
+            notServable: row.not_servable,
           },
         ];
   });
 }
 
-async function toVersion(db: Queryable, row: VersionsTable, modelName: string): Promise<Version> {
+export async function toVersion(db: Queryable, row: VersionsTable, modelName: string): Promise<Version> {
   const aliases = await aliasNamesOf(db, [row.id]);
   return versionOf(row, modelName, aliases.get(row.id) ?? []);
 }
@@ -219,10 +253,11 @@ function versionOf(row: VersionsTable, modelName: string, aliases: string[]): Ve
     tags: fromJson<Record<string, string>>(row.tags),
     createdAt: row.created_at,
     createdBy: row.created_by,
+    ...(row.not_servable === null ? {} : { notServable: row.not_servable }),
   };
 }
 
-async function aliasNamesOf(db: Queryable, versionIds: readonly string[]): Promise<Map<string, string[]>> {
+export async function aliasNamesOf(db: Queryable, versionIds: readonly string[]): Promise<Map<string, string[]>> {
   const byVersion = new Map<string, string[]>();
   if (versionIds.length === 0) return byVersion;
   const rows = await db
