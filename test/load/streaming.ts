@@ -23,7 +23,7 @@ const ROUNDS = 3;
 const RATE_PER_SECOND = 1000;
 const LATENCY_SECONDS = IS_SHORT ? 10 : 20;
 const MAX_BATCH_RECORDS = 500;
-/** Of REST: each round has one with the backlog and one without. */
+/** Of REST: each round has one without the backlog, one with it, and one with it in another process. */
 const REST_WINDOW_MS = IS_SHORT ? 400 : 4000;
 const REST_PER_SECOND = 200;
 /** Each part is fed at once; the next one when it is there. */
@@ -232,8 +232,9 @@ function quantile(values: readonly number[], share: number): number {
 }
 
 /**
- * Two processes of the same service, whose pipelines have a backlog and none. Only one of them runs at a time (the other is
- * frozen, for less than its session), so that both meet the same machine.
+ * Two processes of the same service, whose pipelines have a backlog and none. At most one of them is asked at a time, and
+ * the other one frozen, for less than its session, so that both meet the same machine. The last turn has both: streams in
+ * a process apart from the one that is asked, as the chart deploys them.
  */
 async function benchRest(client: Kafka): Promise<void> {
   const [idleTopics, busyTopics] = [await topicsOf('rest-idle'), await topicsOf('rest-busy')];
@@ -245,7 +246,7 @@ async function benchRest(client: Kafka): Promise<void> {
   process.kill(idle.pid, 'SIGSTOP');
   await using busy = await scorer.start(busyTopics);
   await restWindow(busy, Math.min(2000, REST_WINDOW_MS));
-  const [alone, beside]: [number[], number[]] = [[], []];
+  const [alone, beside, apart]: [number[], number[], number[]] = [[], [], []];
   for (let round = 0; round < ROUNDS; round++) {
     process.kill(busy.pid, 'SIGSTOP');
     process.kill(idle.pid, 'SIGCONT');
@@ -253,15 +254,18 @@ async function benchRest(client: Kafka): Promise<void> {
     process.kill(idle.pid, 'SIGSTOP');
     process.kill(busy.pid, 'SIGCONT');
     beside.push(...(await restWindow(busy, REST_WINDOW_MS)));
+    process.kill(idle.pid, 'SIGCONT');
+    apart.push(...(await restWindow(idle, REST_WINDOW_MS)));
   }
-  process.kill(idle.pid, 'SIGCONT');
   const left = await lagOf(busy);
   console.log(
     `\nREST at ${REST_PER_SECOND} requests/s, without and with a backlog of ${REST_BACKLOG} records, in turns`,
   );
   console.log(`without ${quantiles(alone)}   (${alone.length} requests)`);
   console.log(`with    ${quantiles(beside)}   (${beside.length} requests; ${left} records were left)`);
-  console.log(`ratio of p99 ${(quantile(beside, 0.99) / quantile(alone, 0.99)).toFixed(2)}`);
+  console.log(`apart   ${quantiles(apart)}   (${apart.length} requests)`);
+  const ratio = (values: readonly number[]) => (quantile(values, 0.99) / quantile(alone, 0.99)).toFixed(2);
+  console.log(`ratio of p99: ${ratio(beside)} in one process, ${ratio(apart)} with the streams in another`);
   if (left === 0) throw new Error('the backlog ended before the measurement did: it measured nothing');
 }
 
