@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureTopics, openKafka } from '@assay/kafka';
 import type { Kafka } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { claimPartition } from '../../packages/kafka/src/claim.ts';
 import { type Broker, startBroker } from '../parts/broker.ts';
 import { judge, readCommitted } from './checker.ts';
 
@@ -192,6 +193,39 @@ describe('exactly once', () => {
     expect(verdict).toEqual({ inputs: sources.length, doubled: [], lost: [], outOfOrder: [] });
     expect(committing).toBeGreaterThan(KILLS / 2); // else the kills met nobody at work
   });
+});
+
+it('a claim commits records once, though two batches hold them', async () => {
+  const topics = await makeTopics('claimed');
+  await feed(topics.input, 0, 60);
+  const admin = kafka.admin();
+  await admin.connect();
+  const partitionsOf = new Map([[topics.output, PARTITIONS]]);
+  const options = {
+    group: topics.group,
+    topic: topics.input,
+    partition: 0,
+    transactionTimeoutMs: 15_000,
+    partitionsOf,
+  };
+  const claim = claimPartition(kafka, admin, options, () => true);
+  await claim.settled;
+  const results = [{ topic: topics.output, key: null, value: Buffer.from('once'), headers: { source: '0:0' } }];
+  const twice = await Promise.all([
+    claim.commit(results, { first: 0n, last: 4n }),
+    claim.commit(results, { first: 0n, last: 4n }),
+  ]);
+  expect(twice).toEqual([true, false]);
+  expect(claim.next).toBe(5n);
+  expect(await claim.commit(results, { first: 3n, last: 7n })).toBe(false);
+  expect(await claim.commit(results, { first: 5n, last: 7n })).toBe(true);
+  await claim.retire();
+  await admin.disconnect();
+  const found = await readCommitted(broker.bootstrap, [topics.output], (all) => all.length >= 2, {
+    timeoutMs: 30_000,
+    quietMs: 1000,
+  });
+  expect(found.length).toBe(2);
 });
 
 describe('what a pipeline cannot do yet', () => {

@@ -31,8 +31,12 @@ export interface Claim {
   readonly next: bigint | undefined;
   /** Resolves when `next` is known; rejects when the claim cannot be had. */
   readonly settled: Promise<void>;
-  /** Writes `records` and the offset after `lastOffset` in one transaction. */
-  commit(records: readonly OutputRecord[], lastOffset: bigint): Promise<void>;
+  /**
+   * Writes `records` and the offset after `input.last` in one transaction, one after the other.
+   * @returns false where that input was committed before: around a rebalance kafkajs may hand out two batches with the
+   *   same records, one fetched before it and one after, both under this claim
+   */
+  commit(records: readonly OutputRecord[], input: { readonly first: bigint; readonly last: bigint }): Promise<boolean>;
   /** Disconnects once what is under way has ended. Never aborts: the next claim settles what is open. */
   retire(): Promise<void>;
 }
@@ -64,17 +68,19 @@ export function claimPartition(kafka: Kafka, admin: Admin, options: ClaimOptions
     next = await committedOffset(admin, group, topic, partition);
   };
 
-  const write = async (records: readonly OutputRecord[], lastOffset: bigint): Promise<void> => {
+  const write: Claim['commit'] = async (records, input) => {
     if (producer === undefined || next === undefined) throw new Error('commit before the claim was settled');
+    if (input.first < next) return false;
     const transaction = await producer.transaction();
     await send(transaction, records, partition, options.partitionsOf);
-    const offset = lastOffset + 1n;
+    const offset = input.last + 1n;
     await transaction.sendOffsets({
       consumerGroupId: group,
       topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }],
     });
     await transaction.commit();
     next = offset;
+    return true;
   };
 
   const settled = settle();
@@ -85,9 +91,12 @@ export function claimPartition(kafka: Kafka, admin: Admin, options: ClaimOptions
       return next;
     },
     settled,
-    commit(records, lastOffset) {
-      const written = write(records, lastOffset);
-      working = written.catch(() => undefined);
+    commit(records, input) {
+      const written = working.then(() => write(records, input));
+      working = written.then(
+        () => undefined,
+        () => undefined, // its caller hears of it
+      );
       return written;
     },
     async retire() {

@@ -237,11 +237,12 @@ async function processRecords(
     if (!isOurs()) return;
     if ('error' in transformed) return run.fail(transformed.error);
     if (from + size < records.length) next = begin(from + size);
-    const last = chunk.at(-1);
-    if (last === undefined) return;
+    const [first, last] = [chunk[0], chunk.at(-1)];
+    if (first === undefined || last === undefined) return;
     const beganMs = performance.now();
     try {
-      await claim.commit(transformed.results, last.offset);
+      const isNew = await claim.commit(transformed.results, { first: first.offset, last: last.offset });
+      if (!isNew) return; // by another batch with the same records, which resolves them
     } catch (error) {
       // Fenced in a former generation is no failure: the new claim began from what was committed.
       if (isOurs()) run.fail(error);
