@@ -62,8 +62,12 @@ chart-test: setup build .cache/bin/.chart-tools ## Check the Helm chart and the 
 
 .PHONY: soak
 soak: setup build $(PYTHON_DIR)/.assay-setup ## Run the long forms of the kill and load tests
-	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) SOAK_RECORDS=100000 SOAK_KILLS=20 SOAK_FREEZES=4 $(VITEST) --project system test/kafka
+	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) SOAK_RECORDS=100000 SOAK_KILLS=20 SOAK_FREEZES=4 SOAK_RESTARTS=10 $(VITEST) --project system test/kafka
 	@SOAK_KILLS=20 $(VITEST) --project real services/batch
+
+.PHONY: gpu-test
+gpu-test: setup ## Run what needs an NVIDIA GPU: ONNX Runtime on CUDA, XGBoost on CUDA (skipped where there is none)
+	@$(NODE) test/gpu/run.ts
 
 .PHONY: images
 images: build ## Build the images (docker or buildah; ASSAY_BASE_IMAGE and ASSAY_IMAGE_TAG choose base and tag)

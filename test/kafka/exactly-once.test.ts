@@ -14,6 +14,7 @@ const PARTITIONS = 6;
 const RECORDS = Number(process.env.SOAK_RECORDS ?? 10_000);
 const KILLS = Number(process.env.SOAK_KILLS ?? 6);
 const FREEZES = Number(process.env.SOAK_FREEZES ?? 1);
+const RESTARTS = Number(process.env.SOAK_RESTARTS ?? 1);
 const WORKER = fileURLToPath(new URL('./doubling-worker.ts', import.meta.url));
 const SESSION_MS = 6000;
 
@@ -193,6 +194,37 @@ describe('exactly once', () => {
     expect(verdict).toEqual({ inputs: sources.length, doubled: [], lost: [], outOfOrder: [] });
     expect(committing).toBeGreaterThan(KILLS / 2); // else the kills met nobody at work
   });
+});
+
+it(`holds while the only broker is stopped in good order ${RESTARTS} times, with commits under way`, {
+  timeout: 60_000 + RESTARTS * 40_000,
+}, async () => {
+  const topics = await makeTopics('restarts');
+  let isOver = false;
+  let fed = 0;
+  const feeding = (async () => {
+    while (!isOver) {
+      await feed(topics.input, fed, 300).then(
+        () => {
+          fed += 300;
+        },
+        () => undefined, // the broker is away: what was written is read from the topic
+      );
+    }
+  })();
+  const worker = startWorker(topics, { maxBatchRecords: 20 });
+  startWorker(topics, { maxBatchRecords: 20 });
+  for (let i = 0; i < RESTARTS; i++) {
+    worker.lines.length = 0;
+    expect(await committed(worker)).toBe(true); // else the stop would meet nobody at work
+    await delay((i * 131) % 500);
+    await broker.restart();
+  }
+  isOver = true;
+  await feeding;
+  const { sources, verdict } = await check(topics);
+  await stopWorkers();
+  expect(verdict).toEqual({ inputs: sources.length, doubled: [], lost: [], outOfOrder: [] });
 });
 
 it('a claim commits records once, though two batches hold them', async () => {

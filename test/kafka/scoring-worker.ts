@@ -1,14 +1,13 @@
 /**
  * A stream scoring process of the tests: `scoring-worker.ts {"models":[{name,path}],"pipelines":"FILE","brokers":[…],"dir":…}`.
  * It is the inference service itself, with static models. `killAt: {point, transaction}` makes it kill itself with -9 at a
- * point of its N-th transaction that has results; the Kafka client is wrapped for that, the service is as it is.
+ * point of the N-th transaction of a stream thread that has results: stream-thread-under-test.ts does it.
  */
 
 import { openEventBus } from '@assay/events';
 import { createService, createStaticModels, inferenceConfig } from '@assay/inference';
-import { kafkaConfig, kafkaSettings, loadKafkajs } from '@assay/kafka';
+import { kafkaConfig, kafkaSettings } from '@assay/kafka';
 import { createLogger, loadConfig } from '@assay/runtime';
-import type { Producer, ProducerConfig, Transaction } from 'kafkajs';
 import type { KillPoint } from './kill-points.ts';
 
 interface WorkerOptions {
@@ -20,51 +19,15 @@ interface WorkerOptions {
   readonly logs?: boolean;
   /** Says its URL, and nothing more: for who measures it. */
   readonly quiet?: boolean;
+  readonly streamThreads?: number;
   readonly killAt?: { readonly point: KillPoint; readonly transaction: number };
 }
 
 const options: WorkerOptions = JSON.parse(process.argv[2] ?? '{}');
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
-let transactions = 0;
-
-function at(point: KillPoint): void {
-  const { killAt } = options;
-  if (killAt?.point === point && transactions >= killAt.transaction) process.kill(process.pid, 'SIGKILL');
-}
-
-function watched(transaction: Transaction): Transaction {
-  return {
-    ...transaction,
-    async sendBatch(batch) {
-      transactions++;
-      at('begun');
-      const sent = await transaction.sendBatch(batch);
-      at('sent');
-      return sent;
-    },
-    async sendOffsets(offsets) {
-      await transaction.sendOffsets(offsets);
-      at('offsets');
-    },
-    async commit() {
-      const committed = transaction.commit();
-      setImmediate(() => at('committing'));
-      await committed;
-      at('committed');
-      say({ committed: transactions });
-    },
-  };
-}
-
-const { Kafka } = await loadKafkajs();
-const makeProducer = Kafka.prototype.producer;
-if (options.quiet !== true)
-  Kafka.prototype.producer = function (this: InstanceType<typeof Kafka>, config?: ProducerConfig): Producer {
-    const producer = makeProducer.call(this, config);
-    if (config?.transactionalId === undefined) return producer;
-    return { ...producer, transaction: async () => watched(await producer.transaction()) };
-  };
+const { killAt } = options;
+if (killAt !== undefined) process.env.ASSAY_TEST_KILL_AT = JSON.stringify(killAt);
 
 const config = loadConfig(inferenceConfig, {
   flags: {
@@ -73,6 +36,7 @@ const config = loadConfig(inferenceConfig, {
     logLevel: options.quiet === true ? 'silent' : 'info',
     pipelinesFile: options.pipelines,
     predictionLogMaxPerSecond: 1_000_000,
+    ...(options.streamThreads === undefined ? {} : { streamThreads: options.streamThreads }),
   },
 });
 const models = await createStaticModels(options.models, { workDir: `${options.dir}/made` });
@@ -82,6 +46,7 @@ const bus = await openEventBus('kafka:', { log, clientId: 'assay-inference', kaf
 const service = await createService(config, {
   models,
   kafka: kafkaSettings(kafka, 'assay-inference'),
+  ...(options.quiet === true ? {} : { streamsEntry: new URL('./stream-thread-under-test.ts', import.meta.url) }),
   log,
   ...(options.logs === true ? { predictions: bus, predictionTopics: { partitions: kafka.topicPartitions } } : {}),
 });

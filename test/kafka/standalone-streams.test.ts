@@ -1,7 +1,7 @@
 /** Stream scoring inside `assay up`: the inference thread runs the pipelines that its settings name. */
 import { join } from 'node:path';
 import { batchConfig } from '@assay/batch';
-import { createRegistryClient } from '@assay/client';
+import { createMonitoringClient, createRegistryClient } from '@assay/client';
 import { STREAM_HEADERS } from '@assay/contracts';
 import { inferenceConfig } from '@assay/inference';
 import { monitoringConfig } from '@assay/monitoring';
@@ -84,6 +84,17 @@ test('a pipeline of the standalone process gives each record one result, with th
   const byNumber = found.toSorted((a, b) => Number(a.headers.n) - Number(b.headers.n));
   const outputs = byNumber.map(({ value }): unknown => JSON.parse(String(value)).outputs);
   expect(outputs).toEqual(await scoreByRest(standalone.services.inference, 'trees', records, 20));
+});
+
+test('what it predicted is in the log, which is no Kafka here, and replays with the same bits', async () => {
+  const limits = { timeoutMs: 60_000, quietMs: 500 };
+  const found = await readCommitted(bootstrap, [PIPELINE.output], (all) => all.length > 0, limits);
+  const id = found[0]?.headers[STREAM_HEADERS.predictionId] ?? '';
+  await using monitoring = createMonitoringClient({ url: standalone.services.monitoring });
+  await expect
+    .poll(() => monitoring.getPrediction(id).then(({ door }) => door, String), { timeout: 30_000 })
+    .toBe('kafka');
+  expect(await monitoring.replay(id)).toMatchObject({ same: true, differences: [] });
 });
 
 test('pipelines without a Kafka are refused at the start, in words', async () => {

@@ -12,10 +12,26 @@ export const ScoreRequest = Type.Object(
       minItems: 1,
       description: 'Named features, one object a record.',
     }),
+    explain: Type.Optional(
+      Type.Boolean({ description: 'Adds to each prediction what each feature contributed. Default false.' }),
+    ),
   },
   { $id: 'ScoreRequest', additionalProperties: false },
 );
 export type ScoreRequest = Type.Static<typeof ScoreRequest>;
+
+/** Additive: `baseValue` and all contributions together are `rawScore`. */
+export const Explanation = Type.Object(
+  {
+    baseValue: Type.Number({ description: 'The mean raw score over the training data.' }),
+    rawScore: Type.Number({ description: 'Before sigmoid and calibration: log-odds, for a binary classifier.' }),
+    contributions: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'By feature, what its value added to the raw score (TreeSHAP); of a vector one an element.',
+    }),
+  },
+  { $id: 'Explanation', additionalProperties: false },
+);
+export type Explanation = Type.Static<typeof Explanation>;
 
 export const Prediction = Type.Object(
   {
@@ -23,6 +39,7 @@ export const Prediction = Type.Object(
     outputs: Type.Record(Type.String(), Type.Unknown(), {
       description: 'By output name, as the signature types them.',
     }),
+    explanation: Type.Optional(Explanation),
   },
   { $id: 'Prediction', additionalProperties: false },
 );

@@ -8,10 +8,14 @@
  * 2. A claim first sends InitProducerId. It fences the former owner and settles its open transaction (KIP-98).
  * 3. Only then it reads the committed offset C, and processes from C on.
  *
- * A commit under our epoch can succeed only if nobody claimed after us, so C is still right when it does.
+ * A commit under our epoch can succeed only if nobody claimed after us, so C is still right when it does. Between 2 and 3
+ * an empty transaction is aborted, for what brokers may leave behind (dangling-transactions.ts).
  */
 import { AssayError } from '@assay/contracts';
 import type { Admin, Kafka, Message, Producer, Transaction } from 'kafkajs';
+import { settleWhenInitialised } from './dangling-transactions.ts';
+import { replaceKafkajsParts } from './kafkajs-parts.ts';
+import { encodedHeaders, JoinedHeaders } from './record-encoder.ts';
 import type { OutputRecord } from './records.ts';
 import { loadKafkajs } from './settings.ts';
 
@@ -52,8 +56,15 @@ export function claimPartition(kafka: Kafka, admin: Admin, options: ClaimOptions
 
   const settle = async (): Promise<void> => {
     const kafkajs = await loadKafkajs();
+    const transactionalId = `${group}-${topic}-${partition}`;
+    settleWhenInitialised(transactionalId, {
+      topics: Array.from(options.partitionsOf)
+        .filter(([output]) => output !== topic)
+        .map(([output, partitions]) => ({ topic: output, partitions: [partition % partitions] })),
+      groupId: group,
+    });
     producer = kafka.producer({
-      transactionalId: `${group}-${topic}-${partition}`,
+      transactionalId,
       maxInFlightRequests: 1,
       transactionTimeout: options.transactionTimeoutMs,
       createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
@@ -61,8 +72,7 @@ export function claimPartition(kafka: Kafka, admin: Admin, options: ClaimOptions
     await producer.connect();
     // A claim for a partition that is lost by now would fence its rightful owner: safe, but it would end that one.
     if (!isCurrent()) return;
-    // The first transaction sends InitProducerId; it waits while the former owner's is being settled. Empty, its abort
-    // sends nothing.
+    // The first transaction sends InitProducerId; it waits while the former owner's is being settled.
     const transaction = await producer.transaction();
     await transaction.abort();
     next = await committedOffset(admin, group, topic, partition);
@@ -133,10 +143,9 @@ async function send(
     if (sizeBytes + recordBytes > MAX_SEND_BYTES) await flush();
     sizeBytes += recordBytes;
     const { topic, key, value } = record;
+    const headers = joinHeaders(record);
     const partitions = partitionsOf.get(topic);
     if (partitions === undefined) throw new Error(`a result for topic ${topic}, which the pipeline does not name`);
-    // kafkajs does not write to them.
-    const headers = record.headers as Record<string, Buffer | string>;
     // An explicit partition: a send that is tried again must not choose another one.
     const message = { key, value, headers, partition: partition % partitions };
     const messages = byTopic.get(topic);
@@ -146,8 +155,16 @@ async function send(
   await flush();
 }
 
-function bytesOf({ key, value, headers }: OutputRecord): number {
+/** As kafkajs' types have them; it does not write to them. */
+function joinHeaders({ headers, sharedHeaders }: OutputRecord): Record<string, Buffer | string> {
+  if (sharedHeaders === undefined) return headers as Record<string, Buffer | string>;
+  if (replaceKafkajsParts() === undefined) return { ...headers, ...sharedHeaders };
+  return new JoinedHeaders(headers, sharedHeaders) as unknown as Record<string, Buffer | string>; // our encoder reads them
+}
+
+function bytesOf({ key, value, headers, sharedHeaders }: OutputRecord): number {
   let sizeBytes = (key?.length ?? 0) + (value?.length ?? 0) + 32;
+  if (sharedHeaders !== undefined) sizeBytes += encodedHeaders(sharedHeaders).bytes.length;
   for (const name in headers) sizeBytes += name.length + (headers[name]?.length ?? 0) + 4;
   return sizeBytes;
 }

@@ -57,7 +57,7 @@ const CONSUMER_PACE = { initialRetryTimeMs: 100, maxRetryTimeMs: 1000, retries: 
  * Of one fetch and partition. The client fetches again when all that it has is done, so less would leave it idle; more
  * would only wait, decoded, in memory.
  */
-const FETCH_BYTES = 256 * 1024;
+const FETCH_BYTES = 512 * 1024;
 /** How long leaving the group may take; else the session time-out does it. */
 const LEAVE_TIMEOUT_MS = 5000;
 
@@ -263,6 +263,8 @@ async function processRecords(
   ended.signal.throwIfAborted();
 }
 
+const NO_HEADERS: NonNullable<KafkaMessage['headers']> = {};
+
 /** kafkajs' own batch knows where it was fetched from; its types do not say so. */
 function fetchedOffset(batch: EachBatchPayload['batch']): bigint {
   const { fetchedOffset: text } = batch as typeof batch & { fetchedOffset?: string };
@@ -275,8 +277,10 @@ function toRecord(
   partition: number,
   message: EachBatchPayload['batch']['messages'][number],
 ): InputRecord {
+  const { headers: found = NO_HEADERS } = message;
   const headers: Record<string, Buffer> = {};
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
+  for (const name of Object.keys(found)) {
+    const value = found[name];
     // A header may be repeated; the last one counts, as in Kafka's own `lastHeader`.
     const one = Array.isArray(value) ? value.at(-1) : value;
     if (one !== undefined) headers[name] = typeof one === 'string' ? Buffer.from(one) : one;

@@ -4,6 +4,11 @@ export { mapKafkaError } from './errors.ts';
 export type { Commit, ExactlyOnceObserver, ExactlyOncePipeline } from './exactly-once.ts';
 export { runExactlyOnce } from './exactly-once.ts';
 export { type LagOptions, watchLag } from './lag.ts';
+export {
+  fromPlainKafkaSettings,
+  type PlainKafkaSettings,
+  toPlainKafkaSettings,
+} from './plain-settings.ts';
 export type { Headers, InputRecord, OutputRecord, Transform } from './records.ts';
 export type { KafkaSasl, KafkaSettings, KafkaTls, RetryPace } from './settings.ts';
 export { loadKafkajs, openKafka } from './settings.ts';

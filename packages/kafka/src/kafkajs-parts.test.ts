@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { crc32c } from './crc32c.ts';
 import { groupMessagesPerPartition, replaceKafkajsParts } from './kafkajs-parts.ts';
+import type { BatchToEncode, EncodeBatch } from './record-batch.ts';
 import { type BatchContext, type DecodeRecord, decodeRecordWith, type RecordBytes } from './record-decoder.ts';
-import { type EncodedRecord, encodeRecord, type RecordToEncode } from './record-encoder.ts';
+import { type EncodedRecord, encodeRecord, JoinedHeaders, type RecordToEncode } from './record-encoder.ts';
+import type { RequestEncoder, RequestEncoderClass } from './request-encoder.ts';
 import { loadKafkajs } from './settings.ts';
 
 const require = createRequire(import.meta.url);
@@ -45,10 +47,97 @@ describe('the encoder of records', () => {
     );
   });
 
+  test('gives the same for headers of which a part is shared', () => {
+    const shared = { 'assay-digest': 'a'.repeat(64), empty: '', list: ['1', 'ä'] };
+    for (const own of [{}, { n: '1', bytes: Buffer.from([0, 255]) }]) {
+      for (const size of [0, 10, 60, 8000, 20_000]) {
+        const record = { key: 'k', value: 'v'.repeat(size) };
+        const joined = encodeRecord({ ...record, headers: new JoinedHeaders(own, shared) }).buffer;
+        expect(joined.equals(theirs({ ...record, headers: { ...own, ...shared } }).buffer)).toBe(true);
+      }
+    }
+  });
+
   test('leaves what it gave as it was, through many slabs', () => {
     const records = Array.from({ length: 3000 }, (_, i) => ({ value: `${i} `.repeat(100), headers: { i: String(i) } }));
     const encoded = records.map((each) => encodeRecord(each).buffer);
     expect(encoded.every((each, i) => each.equals(theirs(records[i] ?? {}).buffer))).toBe(true);
+  });
+});
+
+describe('the encoder of batches', () => {
+  const Long: { fromValue(value: number): { readonly value: bigint } } = require('kafkajs/src/utils/long');
+  const ours: { RecordBatch: EncodeBatch } = require('kafkajs/src/protocol/recordBatch/v0');
+  const theirs = original<{ RecordBatch: EncodeBatch }>('protocol/recordBatch/v0/index');
+  const recordsOf = (count: number, sizeBytes: number) =>
+    Array.from({ length: count }, (_, i) => encodeRecord({ offsetDelta: i, value: `${i} `.padEnd(sizeBytes, 'ä') }));
+
+  test.each<[string, BatchToEncode]>([
+    ['nothing', { firstTimestamp: 1, maxTimestamp: 2 }],
+    ['small records', { firstTimestamp: 1_700_000_000_000, maxTimestamp: 1_700_000_000_001, records: recordsOf(3, 5) }],
+    ['records of several slabs', { firstTimestamp: 1, maxTimestamp: 1, records: recordsOf(2000, 400) }],
+    ['large records', { firstTimestamp: 1, maxTimestamp: 1, records: recordsOf(3, 300_000) }],
+    [
+      'a transaction',
+      {
+        firstTimestamp: '5',
+        maxTimestamp: '6',
+        transactional: true,
+        producerId: '4611686018427387904',
+        producerEpoch: 7,
+        firstSequence: 11,
+        lastOffsetDelta: 1,
+        records: recordsOf(2, 20),
+      },
+    ],
+    ['integers of kafkajs', { firstTimestamp: 1, maxTimestamp: 1, producerId: Long.fromValue(3) }],
+    ['what is compressed', { firstTimestamp: 1, maxTimestamp: 1, compression: 1, records: recordsOf(50, 20) }],
+  ])('gives the bytes that kafkajs gives: %s', async (_, batch) => {
+    const [mine, yours] = await Promise.all([ours.RecordBatch(batch), theirs.RecordBatch(batch)]);
+    expect(mine.size()).toBe(yours.size());
+    expect(mine.buffer.equals(yours.buffer)).toBe(true);
+  });
+});
+
+describe('the encoder of requests', () => {
+  const Ours: RequestEncoderClass = require('kafkajs/src/protocol/encoder');
+  const Theirs = original<RequestEncoderClass>('protocol/encoder');
+  type Writer = RequestEncoder & { writeInt32(value: number): Writer; writeBytes(value: Buffer): Writer };
+
+  test('gives the bytes that kafkajs gives, whatever is inside what', () => {
+    const step = fc.oneof(
+      fc.record({ is: fc.constant('integer' as const), value: fc.nat(1000) }),
+      fc.record({
+        is: fc.constantFrom('bytes' as const, 'inner' as const),
+        value: fc.constantFrom(0, 7, 600, 5000, 90_000),
+      }),
+    );
+    const build = (
+      Encoder: RequestEncoderClass,
+      levels: readonly (readonly { is: string; value: number }[])[],
+    ): Writer => {
+      let inner = new Encoder() as Writer; // kafkajs' own has the methods that are not replaced
+      for (const steps of levels) {
+        const outer = new Encoder() as Writer;
+        for (const { is, value } of steps) {
+          if (is === 'integer') outer.writeInt32(value);
+          else if (is === 'bytes') outer.writeBytes(Buffer.alloc(value, value));
+          else outer.writeEncoder(inner);
+        }
+        inner = outer;
+      }
+      return inner;
+    };
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { maxLength: 4 }), { minLength: 1, maxLength: 4 }), (levels) => {
+        const [mine, yours] = [build(Ours, levels), build(Theirs, levels)];
+        expect(mine.size()).toBe(yours.size());
+        expect(mine.buffer.equals(yours.buffer)).toBe(true);
+        // And again, with more behind it.
+        expect(mine.writeInt32(5).buffer.equals(yours.writeInt32(5).buffer)).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
   });
 });
 

@@ -4,8 +4,13 @@
  *
  * - the encoder of records, which made a buffer of 512 bytes for each record and each header, and one for each varint;
  * - the decoder of records, which made a new object of all headers for each header, and big integers for each varint;
+ * - the encoder of batches and requests, which copied every byte eight times, into buffers filled with zeros before;
  * - the checksum of batches, which took a byte a step;
  * - the grouping of messages by partition, which copied all earlier messages for each one;
+ * - the search for a transaction's coordinator, which was made before each of its steps (coordinators.ts);
+ * - what comes of a transaction that must wait for the one before it (concurrent-transactions.ts), and of one that the
+ *   brokers left without an end (dangling-transactions.ts);
+ * - the filter of aborted transactions, which let some of their records through (aborted-messages.ts);
  * - the decoding of a fetched partition, which held the event loop until all of its records were decoded;
  * - the timer of its request queue, which was set to a negative time (Node warns of it).
  *
@@ -13,9 +18,15 @@
  */
 import { createRequire } from 'node:module';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { filterAbortedMessages } from './aborted-messages.ts';
+import { awaitConcurrentTransactions, type BrokerClass } from './concurrent-transactions.ts';
+import { rememberCoordinators } from './coordinators.ts';
 import { crc32c } from './crc32c.ts';
+import { type CoordinatorClass, endDanglingTransactions } from './dangling-transactions.ts';
+import { type EncodeBatch, encodeBatchWith } from './record-batch.ts';
 import { decodeRecordWith } from './record-decoder.ts';
 import { encodeRecord } from './record-encoder.ts';
+import { keepLargeParts } from './request-encoder.ts';
 
 const KNOWN_VERSION = '2.2.4';
 /** How long decoding may hold the event loop. */
@@ -26,14 +37,22 @@ export interface KafkajsParts {
   original(path: string): unknown;
 }
 
-let replaced: KafkajsParts | undefined;
+let replaced: { readonly parts: KafkajsParts | undefined } | undefined;
 
-/** Call it before kafkajs itself is loaded: it keeps what it has found. Undefined where the version is not the known one. */
+/**
+ * Call it before kafkajs itself is loaded, which keeps what it has found. Undefined where nothing is replaced: the version is
+ * not the known one, or somebody has loaded it already.
+ */
 export function replaceKafkajsParts(): KafkajsParts | undefined {
+  replaced ??= { parts: replaceParts() };
+  return replaced.parts;
+}
+
+function replaceParts(): KafkajsParts | undefined {
   const require = createRequire(import.meta.url);
   const { version }: { version: string } = require('kafkajs/package.json');
-  if (version !== KNOWN_VERSION) return undefined;
-  if (replaced !== undefined) return replaced;
+  const isLoaded = require.cache[require.resolve('kafkajs')] !== undefined;
+  if (version !== KNOWN_VERSION || isLoaded) return undefined;
   const originals = new Map<string, unknown>();
   const replace = (path: string, by: (original: never) => unknown): void => {
     const id = require.resolve(`kafkajs/src/${path}`);
@@ -43,10 +62,21 @@ export function replaceKafkajsParts(): KafkajsParts | undefined {
     module.exports = by(original as never); // each replacement below says what it is given
     originals.set(path, original);
   };
+  replace('protocol/encoder', keepLargeParts); // first: those below load what uses it
+  replace('broker/index', (original: BrokerClass & CoordinatorClass) =>
+    // Before what uses it.
+    endDanglingTransactions(awaitConcurrentTransactions(original) as BrokerClass & CoordinatorClass),
+  );
+  replace('cluster/index', rememberCoordinators);
   replace('producer/groupMessagesPerPartition', () => groupMessagesPerPartition);
   replace('protocol/recordBatch/record/v0/index', () => encodeRecord);
   replace('protocol/recordBatch/record/v0/decoder', decodeRecordWith);
   replace('protocol/recordBatch/crc32C/index', () => crc32c);
+  replace('protocol/recordBatch/v0/index', (original: { readonly RecordBatch: EncodeBatch }) => ({
+    ...original,
+    RecordBatch: encodeBatchWith(original.RecordBatch),
+  }));
+  replace('consumer/filterAbortedMessages', () => filterAbortedMessages);
   replace('protocol/requests/fetch/v4/decodeMessages', (original: DecodeMessages) =>
     decodeInTurns(
       original,
@@ -56,8 +86,7 @@ export function replaceKafkajsParts(): KafkajsParts | undefined {
   );
   const RequestQueue: { prototype: RequestQueue } = require('kafkajs/src/network/requestQueue');
   RequestQueue.prototype.scheduleCheckPendingRequests = scheduleCheckPendingRequests;
-  replaced = { original: (path) => originals.get(path) };
-  return replaced;
+  return { original: (path) => originals.get(path) };
 }
 
 interface ToPartition<Message> {

@@ -10,18 +10,49 @@
 
 type Bytes = Buffer | string | null | undefined;
 
+type PlainHeaders = Readonly<Record<string, Bytes | readonly Bytes[]>>;
+
 export interface RecordToEncode {
   readonly offsetDelta?: number;
   readonly timestampDelta?: number;
   readonly key?: Bytes;
   readonly value?: Bytes;
-  readonly headers?: Readonly<Record<string, Bytes | readonly Bytes[]>>;
+  readonly headers?: PlainHeaders | JoinedHeaders;
 }
 
-/** As kafkajs' encoders are read by what writes them into the request. */
-export interface EncodedRecord {
-  readonly buf: Buffer;
-  readonly buffer: Buffer;
+/** A record in its slab; `buf` and `buffer` are what kafkajs' encoders have. */
+export class EncodedRecord {
+  readonly slab: Buffer;
+  readonly from: number;
+  readonly end: number;
+
+  constructor(within: Buffer, from: number, end: number) {
+    this.slab = within;
+    this.from = from;
+    this.end = end;
+  }
+
+  get buf(): Buffer {
+    return this.buffer;
+  }
+
+  get buffer(): Buffer {
+    return this.slab.subarray(this.from, this.end);
+  }
+}
+
+/**
+ * Headers of which a part is the same object for many records: its bytes are made once. No name is in both.
+ * For `encodeRecord` alone; kafkajs' own encoder does not know them.
+ */
+export class JoinedHeaders {
+  readonly own: PlainHeaders;
+  readonly shared: PlainHeaders;
+
+  constructor(own: PlainHeaders, shared: PlainHeaders) {
+    this.own = own;
+    this.shared = shared;
+  }
 }
 
 const SLAB_BYTES = 256 * 1024;
@@ -29,6 +60,8 @@ const SLAB_BYTES = 256 * 1024;
 const VARINT_BYTES = 5;
 /** Length, attributes, both deltas, the lengths of key and value, the number of headers. */
 const FIXED_BYTES = 6 * VARINT_BYTES + 11;
+const USUAL_LENGTH_BYTES = 2;
+const NO_HEADERS: PlainHeaders = {};
 /** Shorter ones are copied byte by byte: a native call costs more. */
 const SHORT_BYTES = 48;
 
@@ -36,34 +69,74 @@ let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let at = 0;
 
 export function encodeRecord(record: RecordToEncode): EncodedRecord {
-  const { offsetDelta = 0, timestampDelta = 0, key, value, headers = {} } = record;
-  const start = reserve(mostBytes(key, value, headers)) + VARINT_BYTES;
+  const { offsetDelta = 0, timestampDelta = 0, key, value, headers = NO_HEADERS } = record;
+  const isJoined = headers instanceof JoinedHeaders;
+  const own = isJoined ? headers.own : headers;
+  const shared = isJoined ? encodedHeaders(headers.shared) : undefined;
+  const from = reserve(FIXED_BYTES + bound(key) + bound(value) + mostBytes(own) + (shared?.bytes.length ?? 0));
+  // Nearly every record has a length of two bytes; then it follows the one before without a gap.
+  const start = from + USUAL_LENGTH_BYTES;
   at = start;
   slab[at++] = 0; // attributes: none are in use
   writeVarint(timestampDelta);
   writeVarint(offsetDelta);
   writeBytes(key);
   writeBytes(value);
-  const names = Object.keys(headers);
+  writeVarint(countOf(own) + (shared?.count ?? 0));
+  writeHeaders(own);
+  if (shared !== undefined) {
+    slab.set(shared.bytes, at);
+    at += shared.bytes.length;
+  }
+  let end = at;
+  const length = end - start;
+  const lengthBytes = varintBytes(length);
+  if (lengthBytes !== USUAL_LENGTH_BYTES) {
+    slab.copyWithin(from + lengthBytes, start, end);
+    end += lengthBytes - USUAL_LENGTH_BYTES;
+  }
+  at = from;
+  writeVarint(length);
+  at = end;
+  return new EncodedRecord(slab, from, end);
+}
+
+interface EncodedHeaders {
+  readonly bytes: Buffer;
+  readonly count: number;
+}
+
+const encoded = new WeakMap<PlainHeaders, EncodedHeaders>();
+
+/** The bytes of headers that many records have. */
+export function encodedHeaders(headers: PlainHeaders): EncodedHeaders {
+  let found = encoded.get(headers);
+  if (found === undefined) {
+    const from = reserve(mostBytes(headers));
+    writeHeaders(headers);
+    found = { bytes: Buffer.from(slab.subarray(from, at)), count: countOf(headers) };
+    encoded.set(headers, found);
+  }
+  return found;
+}
+
+function countOf(headers: PlainHeaders): number {
   let count = 0;
-  for (const name of names) {
+  for (const name in headers) {
+    if (!Object.hasOwn(headers, name)) continue;
     const header = headers[name];
     count += isList(header) ? header.length : 1;
   }
-  writeVarint(count);
-  for (const name of names) {
+  return count;
+}
+
+function writeHeaders(headers: PlainHeaders): void {
+  for (const name in headers) {
+    if (!Object.hasOwn(headers, name)) continue;
     const header = headers[name];
     if (isList(header)) for (const each of header) writeHeader(name, each);
     else writeHeader(name, header);
   }
-  const end = at;
-  const length = end - start;
-  at = start - varintBytes(length);
-  const from = at;
-  writeVarint(length);
-  at = end;
-  const buffer = slab.subarray(from, end);
-  return { buf: buffer, buffer };
 }
 
 function isList(header: Bytes | readonly Bytes[]): header is readonly Bytes[] {
@@ -84,8 +157,8 @@ function reserve(sizeBytes: number): number {
   return at;
 }
 
-function mostBytes(key: Bytes, value: Bytes, headers: NonNullable<RecordToEncode['headers']>): number {
-  let bytes = FIXED_BYTES + bound(key) + bound(value);
+function mostBytes(headers: PlainHeaders): number {
+  let bytes = 0;
   for (const name in headers) {
     const header = headers[name];
     if (isList(header)) for (const each of header) bytes += bound(name) + bound(each);
@@ -111,30 +184,38 @@ function writeBytes(value: Bytes): void {
   }
   const { length } = value;
   writeVarint(length);
-  if (length <= SHORT_BYTES) for (let i = 0; i < length; i++) slab[at + i] = value[i] ?? 0;
-  else slab.set(value, at);
+  const [to, start] = [slab, at];
+  if (length <= SHORT_BYTES) for (let i = 0; i < length; i++) to[start + i] = value[i] ?? 0;
+  else to.set(value, start);
   at += length;
 }
 
 function writeText(text: string): void {
   const { length } = text;
-  const start = at;
-  if (length <= 4 * SHORT_BYTES) {
-    writeVarint(length);
-    let i = 0;
-    for (; i < length; i++) {
-      const code = text.charCodeAt(i);
-      if (code >= 0x80) break;
-      slab[at + i] = code;
-    }
-    if (i === length) {
-      at += length;
-      return;
-    }
-    at = start;
+  if (length <= SHORT_BYTES && writeAscii(text)) return;
+  // As long as if it were ASCII, which it nearly always is.
+  const lengthBytes = varintBytes(length);
+  const start = at + lengthBytes;
+  const bytes = slab.write(text, start);
+  const realLengthBytes = varintBytes(bytes);
+  if (realLengthBytes !== lengthBytes) slab.copyWithin(at + realLengthBytes, start, start + bytes);
+  writeVarint(bytes);
+  at += bytes;
+}
+
+/** @returns false, with nothing written, where it is none */
+function writeAscii(text: string): boolean {
+  const { length } = text;
+  const to = slab;
+  const start = at + varintBytes(length);
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return false;
+    to[start + i] = code;
   }
-  writeVarint(Buffer.byteLength(text));
-  at += slab.write(text, at);
+  writeVarint(length);
+  at += length;
+  return true;
 }
 
 function varintBytes(value: number): number {

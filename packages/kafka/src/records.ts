@@ -23,6 +23,8 @@ export interface OutputRecord {
   readonly key: Buffer | string | null;
   readonly value: Buffer | string | null;
   readonly headers: Headers;
+  /** More headers, one object for many records, whose bytes are made once. None of its names is in `headers`. */
+  readonly sharedHeaders?: Headers;
 }
 
 /** What to write for a batch of one partition, in order. `signal` ends when the partition is lost or the runner stops. */

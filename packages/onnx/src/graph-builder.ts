@@ -56,11 +56,18 @@ export class GraphBuilder {
   readonly #inputs: Field[] = [];
   readonly #outputs: Field[] = [];
   readonly #names = new Set<string>();
+  readonly #metadata: Record<string, string>;
   /** Where the search for a free name goes on, by stem: a graph of 10,000 features has as many casts. */
   readonly #nextSuffix = new Map<string, number>();
 
   constructor(options: GraphOptions = {}) {
     this.#options = options;
+    this.#metadata = { ...options.metadata };
+  }
+
+  /** Adds to the metadata of the file. */
+  metadata(key: string, value: string): void {
+    this.#metadata[key] = value;
   }
 
   /** Declares an input. @returns its name */
@@ -100,7 +107,7 @@ export class GraphBuilder {
 
   /** The bytes of the whole model. */
   build(): Uint8Array {
-    const { name = 'assay', opsets = DEFAULT_OPSETS, irVersion = DEFAULT_IR_VERSION, metadata = {} } = this.#options;
+    const { name = 'assay', opsets = DEFAULT_OPSETS, irVersion = DEFAULT_IR_VERSION } = this.#options;
     return writeMessage([
       int64Field(MODEL.irVersion, irVersion),
       textField(MODEL.producerName, 'assay'),
@@ -117,7 +124,7 @@ export class GraphBuilder {
           int64Field(OPERATOR_SET.version, version),
         ]),
       ),
-      ...Object.entries(metadata).map(([key, value]) =>
+      ...Object.entries(this.#metadata).map(([key, value]) =>
         messageField(MODEL.metadataProps, [textField(STRING_ENTRY.key, key), textField(STRING_ENTRY.value, value)]),
       ),
     ]);

@@ -4,6 +4,7 @@ export type { AttributeValue } from './attributes.ts';
 export * as attribute from './attributes.ts';
 export type { Calibration } from './calibration.ts';
 export * from './element-types.ts';
+export { type ExplainableTrees, explainableTrees } from './explainable-trees.ts';
 export { nextDown, nextDownFloat32, nextUp } from './floating-point.ts';
 export { DEFAULT_OPSETS, GraphBuilder, type GraphOptions, type NodeOptions } from './graph-builder.ts';
 export {
@@ -14,6 +15,7 @@ export {
   type ValueDescription,
 } from './inspect.ts';
 export type { LinearPredictor, LinearTerm } from './linear.ts';
+export type { MatrixColumn } from './matrix-columns.ts';
 export {
   type Attribute,
   type Dimension,
@@ -37,6 +39,7 @@ export {
   packInputs,
 } from './pack-inputs.ts';
 export { type ReadLimits, readModel } from './read-model.ts';
+export type { TreeEnsemble } from './read-trees.ts';
 export { type FeatureEncoding, MISSING_STRINGS, type TabularFeature } from './tabular-features.ts';
 export { buildTabularModel, TABULAR_OUTPUTS, type TabularModel } from './tabular-model.ts';
 export { type OutputRewrite, type TensorizedOutputs, tensorizeOutputs } from './tensorize-outputs.ts';
@@ -49,4 +52,5 @@ export {
   type Tensor,
   uint8Tensor,
 } from './tensors.ts';
+export type { TreeCovers } from './tree-covers.ts';
 export type { CategorySplit, NumberSplit, TreeLeaf, TreeNode, TreePredictor } from './trees.ts';

@@ -13,16 +13,15 @@ import {
   int,
   intOf,
   ints,
-  intsOf,
   tensor,
-  uint8sOf,
 } from './attributes.ts';
-import { type Ordering, type Orderings, orderSplits, type SetTrees } from './category-orderings.ts';
+import { type Ordering, type Orderings, orderSplits } from './category-orderings.ts';
 import { editGraph, editOpset } from './edit-graph.ts';
 import { nextDown } from './floating-point.ts';
 import { nodeFields } from './graph-builder.ts';
-import type { Attribute, Node, OnnxModel } from './model.ts';
+import type { Node, OnnxModel } from './model.ts';
 import { bytesField, type Field, messageField } from './protobuf.ts';
+import { BRANCH_LT, readTreeEnsemble, type TreeEnsemble } from './read-trees.ts';
 import { GRAPH, NODE } from './schema.ts';
 import { float64Tensor, int64Tensor, uint8Tensor } from './tensors.ts';
 import { freshNames } from './traversal.ts';
@@ -37,81 +36,17 @@ const MAX_TABLE_CELLS = 2_000_000;
 /** Reshape and Concat are used in the form that they have since then. */
 const MIN_OPSET = 13;
 
-/** nodes_modes of TreeEnsemble */
-const BRANCH_LEQ = 0;
-const BRANCH_LT = 1;
-const BRANCH_MEMBER = 6;
-
 /** The model whose sets are orderings; undefined where there are none, or where it cannot be. */
 export function orderCategories(model: OnnxModel): OnnxModel | undefined {
   const [node, second] = model.graph.nodes.filter(({ opType }) => opType === 'TreeEnsemble');
   if (node === undefined || second !== undefined || editOpset(model) < MIN_OPSET) return undefined;
-  const ensemble = readEnsemble(node);
+  const ensemble = readTreeEnsemble(node);
   const lookups = ensemble === undefined ? undefined : lookupsOf(model, node, ensemble);
   if (ensemble === undefined || lookups === undefined) return undefined;
   const categoriesOf = new Map([...lookups].map(([column, { categories }]) => [column, categories]));
   const orderings = orderSplits(ensemble, categoriesOf, MAX_COLUMNS);
   if (orderings === undefined || orderings.splits.size === 0) return undefined;
   return rewrite(model, node, { ensemble, lookups, orderings });
-}
-
-interface Ensemble extends SetTrees {
-  readonly splits: Float64Array;
-  readonly modes: Uint8Array;
-}
-
-function readEnsemble(node: Node): Ensemble | undefined {
-  const of = <T>(name: string, read: (attribute: Attribute) => T): T | undefined => {
-    const attribute = findAttribute(node, name);
-    return attribute === undefined ? undefined : read(attribute);
-  };
-  const numbers = (name: string): number[] | undefined => of(name, intsOf)?.map(Number);
-  const modes = of('nodes_modes', uint8sOf);
-  const splits = of('nodes_splits', float64sOf);
-  const members = of('membership_values', float64sOf);
-  const [features, left, right] = [
-    numbers('nodes_featureids'),
-    numbers('nodes_truenodeids'),
-    numbers('nodes_falsenodeids'),
-  ];
-  const [leftIsLeaf, rightIsLeaf, roots] = [
-    numbers('nodes_trueleafs'),
-    numbers('nodes_falseleafs'),
-    numbers('tree_roots'),
-  ];
-  const missing = numbers('nodes_missing_value_tracks_true') ?? [];
-  if (!modes || !splits || !members || !features || !left || !right || !leftIsLeaf || !rightIsLeaf || !roots)
-    return undefined;
-  if (![...modes].every((mode) => mode === BRANCH_LEQ || mode === BRANCH_LT || mode === BRANCH_MEMBER))
-    return undefined;
-  const all = setsOf(members);
-  let next = 0;
-  return {
-    features,
-    splits,
-    modes,
-    missingIsMember: features.map((_, i) => missing[i] === 1),
-    left,
-    right,
-    leftIsLeaf: leftIsLeaf.map(Boolean),
-    rightIsLeaf: rightIsLeaf.map(Boolean),
-    roots,
-    sets: [...modes].map((mode) => (mode === BRANCH_MEMBER ? all[next++] : undefined)),
-  };
-}
-
-/** Each set is ended by NaN. */
-function setsOf(members: Float64Array): ReadonlySet<number>[] {
-  const sets: Set<number>[] = [];
-  let current = new Set<number>();
-  for (const member of members) {
-    if (!Number.isNaN(member)) current.add(member);
-    else {
-      sets.push(current);
-      current = new Set();
-    }
-  }
-  return sets;
 }
 
 /** The LabelEncoder that a column of the trees' matrix comes from, and the values that it can give. */
@@ -127,7 +62,7 @@ interface Lookup {
 function lookupsOf(
   model: OnnxModel,
   node: Node,
-  { features, sets }: Ensemble,
+  { features, sets }: TreeEnsemble,
 ): ReadonlyMap<number, Lookup> | undefined {
   const makers = new Map(model.graph.nodes.flatMap((maker) => maker.outputs.map((name) => [name, maker] as const)));
   const widths = new Map<string, number>();
@@ -180,7 +115,7 @@ function lookupOf(node: Node): Lookup | undefined {
 }
 
 interface Derivation {
-  readonly ensemble: Ensemble;
+  readonly ensemble: TreeEnsemble;
   readonly lookups: ReadonlyMap<number, Lookup>;
   readonly orderings: Orderings;
 }

@@ -5,10 +5,14 @@
 import { AssayError } from '@assay/contracts';
 import * as attribute from './attributes.ts';
 import type { GraphBuilder } from './graph-builder.ts';
+import { BRANCH_LEQ, BRANCH_LT, BRANCH_MEMBER } from './read-trees.ts';
 import { float64Tensor, uint8Tensor } from './tensors.ts';
+import { COVERS_KEY, writeCovers } from './tree-covers.ts';
 
 export interface TreeLeaf {
   readonly leaf: number;
+  /** As of splits. */
+  readonly cover?: number;
 }
 
 /**
@@ -26,6 +30,11 @@ export interface NumberSplit {
   readonly missingGoesLeft: boolean;
   readonly left: TreeNode;
   readonly right: TreeNode;
+  /**
+   * How much of the training data came here: LightGBM's count of rows, XGBoost's sum of Hessians. Explanations need it, of
+   * every node of every tree.
+   */
+  readonly cover?: number;
 }
 
 /**
@@ -39,6 +48,7 @@ export interface CategorySplit {
   readonly missingGoesLeft: boolean;
   readonly left: TreeNode;
   readonly right: TreeNode;
+  readonly cover?: number;
 }
 
 export type TreeNode = TreeLeaf | NumberSplit | CategorySplit;
@@ -61,11 +71,6 @@ export interface SplitFeature {
   readonly categories: number | undefined;
 }
 
-/** TreeEnsemble's nodes_modes */
-const BRANCH_LEQ = 0;
-const BRANCH_LT = 1;
-const BRANCH_MEMBER = 6;
-
 /** onnxruntime reads trees by recursion; a deeper one could overflow its stack and end the process. */
 const MAX_TREE_DEPTH = 2000;
 
@@ -83,6 +88,9 @@ interface Ensemble {
   readonly members: number[];
   readonly leaves: number[];
   readonly roots: number[];
+  /** NaN where a node has none. */
+  readonly splitCovers: number[];
+  readonly leafCovers: number[];
 }
 
 /**
@@ -123,6 +131,8 @@ export function addTreeEnsemble(
       post_transform: attribute.int(0), // NONE
     },
   });
+  const covers = [...ensemble.splitCovers, ...ensemble.leafCovers];
+  if (covers.every((cover) => cover > 0)) graph.metadata(COVERS_KEY, writeCovers(covers));
   const baseScore = predictor.baseScore ?? 0;
   if (!Number.isFinite(baseScore)) throw new AssayError('INVALID_ARGUMENT', `the base score is ${baseScore}`);
   return baseScore === 0 ? score : graph.node('Add', [score, graph.constant(float64Tensor([baseScore]))]);
@@ -141,6 +151,8 @@ function flatten(trees: readonly TreeNode[], columns: readonly number[], feature
     members: [],
     leaves: [],
     roots: [],
+    splitCovers: [],
+    leafCovers: [],
   };
   trees.forEach((root, tree) => {
     ensemble.roots.push(ensemble.features.length);
@@ -187,8 +199,9 @@ function addTree(
   }
 }
 
-function addLeaf(ensemble: Ensemble, { leaf }: TreeLeaf, what: string): number {
+function addLeaf(ensemble: Ensemble, { leaf, cover = Number.NaN }: TreeLeaf, what: string): number {
   if (!Number.isFinite(leaf)) throw new AssayError('INVALID_ARGUMENT', `${what} has a leaf of ${leaf}`);
+  ensemble.leafCovers.push(cover);
   return ensemble.leaves.push(leaf) - 1;
 }
 
@@ -203,6 +216,7 @@ function addLeafAsTree(ensemble: Ensemble, root: TreeLeaf, what: string): void {
   ensemble.right.push(leaf);
   ensemble.leftIsLeaf.push(1);
   ensemble.rightIsLeaf.push(1);
+  ensemble.splitCovers.push(root.cover ?? Number.NaN);
 }
 
 function addSplit(
@@ -221,6 +235,7 @@ function addSplit(
     );
   }
   ensemble.features.push(column);
+  ensemble.splitCovers.push(node.cover ?? Number.NaN);
   ensemble.missingGoesLeft.push(Number(node.missingGoesLeft));
   ensemble.left.push(0);
   ensemble.right.push(0);

@@ -2,6 +2,7 @@ export { sameBits } from './batch-invariance.ts';
 export { createBatcher } from './batcher.ts';
 export { exactJson, exactOutputs } from './exact-outputs.ts';
 export { probeProvider } from './execution-provider.ts';
+export { createExplainer, type Explainer, type Explanation } from './explain/explainer.ts';
 export { type GoldenReport, plainRecord, verifyGolden } from './golden-records.ts';
 export type {
   Batcher,

@@ -38,7 +38,7 @@ export function describeSignatureAsJsonSchema(signature: Signature): {
       title: 'ScoreRequest',
       type: 'object',
       additionalProperties: false,
-      properties: { records: { type: 'array', minItems: 1, items: nested } },
+      properties: { records: { type: 'array', minItems: 1, items: nested }, explain: { type: 'boolean' } },
       required: ['records'],
     },
     outputs: {

@@ -104,8 +104,12 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
     const rows = batchOf(chosen, records.slice(0, invarianceRows));
     const invariance = await checkBatchInvariance(chosen, rows, {
       maxBatchRows,
+      rowsTogether: provider !== 'cpu',
       ...(signal === undefined ? {} : { signal }),
     });
+    if (provider !== 'cpu' && !invariance.batchInvariant) {
+      notes.push(`on ${provider} a row gets other bits in other company; rows are run together all the same`);
+    }
     const plan = { batching: invariance.batching, maxBatchRows };
     const measured = {
       oneRowUs: await measure(chosen, rows, 1, plan),

@@ -82,6 +82,11 @@ export const inferenceConfig = defineConfig('inference', {
     unit: 'rows',
     description: 'Rows that may wait for one version; beyond it requests are answered OVERLOADED with Retry-After.',
   }),
+  maxExplainedRecords: setting(count(10_000), {
+    description: 'Most records of one request that asks for explanations: each costs some tenths of a millisecond.',
+    default: 100,
+    unit: 'rows',
+  }),
   maxRecords: setting(count(1_000_000), {
     default: 4096,
     unit: 'rows',
@@ -143,6 +148,17 @@ export const inferenceConfig = defineConfig('inference', {
     default: '',
     description:
       'A YAML file of pipelines for stream scoring, which needs Kafka. Empty: no stream scoring, and nothing of Kafka is loaded.',
+  }),
+  streamThreads: setting(Type.Integer({ minimum: 0, maximum: 256 }), {
+    default: 0,
+    unit: 'threads',
+    description:
+      'Threads of stream scoring. Each holds the models of the pipelines and takes its share of the partitions; more than there are partitions are idle. 0 takes one for each CPU core that the process may use, four at most.',
+  }),
+  streamNiceness: setting(Type.Integer({ minimum: 0, maximum: 19 }), {
+    default: 10,
+    description:
+      'How far stream scoring stands back behind requests when CPU cores are busy: the nice value of its threads, on Linux. 0 makes them equal.',
   }),
   drainDelayMs: setting(Type.Integer({ minimum: 0, maximum: 600_000 }), {
     default: 0,

@@ -149,9 +149,10 @@ export function flightRecords(count: number): Record<string, unknown>[] {
 export async function treeModel(parent: string): Promise<MadeModel> {
   const random = lcg(3);
   const grow = (depth: number): TreeNode => {
-    if (depth === 0) return { leaf: (random() - 0.5) / 10 };
+    const cover = 2 ** depth;
+    if (depth === 0) return { leaf: (random() - 0.5) / 10, cover };
     const feature = Math.floor(random() * TABULAR.length);
-    const branches = { missingGoesLeft: random() < 0.5, left: grow(depth - 1), right: grow(depth - 1) };
+    const branches = { missingGoesLeft: random() < 0.5, left: grow(depth - 1), right: grow(depth - 1), cover };
     if (TABULAR[feature]?.encoding.kind === 'category') {
       return {
         feature,

@@ -11,6 +11,7 @@ import {
   ASSAY_VERSION,
   createLogger,
   createRegistry,
+  entryUrl,
   type Logger,
   lockDataDir,
   type Registry,
@@ -22,7 +23,6 @@ import { createServing, type Serving } from './domain/serving.ts';
 import type { LoadVersion, PackageSource, RoutingSource } from './domain/version.ts';
 import { addNamedRoutes } from './http/named-routes.ts';
 import { addOipRoutes } from './http/oip/routes.ts';
-import type { Streams, StreamsOptions } from './kafka/streams.ts';
 import { openLane } from './lane/open-lane.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { openPredictionLogs } from './predictions/open-predictions.ts';
@@ -30,7 +30,10 @@ import type { EventSink, PredictionLog } from './predictions/prediction-log.ts';
 import { createPackageCache } from './routing/package-cache.ts';
 import { createRegistryRouting } from './routing/registry-source.ts';
 import { createSnapshotCache, type SnapshotCache } from './routing/snapshot-cache.ts';
+import { sharePackages } from './stream-threads/shared-packages.ts';
+import type { StreamThreads, StreamThreadsOptions } from './stream-threads/stream-threads.ts';
 import { chooseProvider, type ProviderChoice } from './versions/choose-provider.ts';
+import { graphsDir } from './versions/graphs-dir.ts';
 import { createVersionLoader } from './versions/load-version.ts';
 
 /** Where models come from: a routing source and the packages that it names. */
@@ -53,6 +56,8 @@ export interface InferenceDependencies {
   readonly predictionTopics?: NewTopicOptions;
   /** How to reach Kafka, for the pipelines that the config names. */
   readonly kafka?: KafkaSettings;
+  /** Instead of `entries/stream-thread.ts`. */
+  readonly streamsEntry?: URL;
   readonly log?: Logger;
   readonly registry?: Registry;
 }
@@ -71,30 +76,38 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
   const log = deps.log ?? createLogger({ service: 'inference', level: config.logLevel });
   const registry = deps.registry ?? createRegistry();
   const provider = await chooseProvider(config, log);
-  const openStreams = await prepareStreams(config, deps.kafka);
+  const openStreams = await prepareStreams(config, deps);
   const observer = createObserver(registry, log);
   const source = deps.models === undefined ? await openRegistrySource(config, log) : staticSource(deps.models);
+  const shared = sharePackages(source.packages);
+  const packages = shared.user();
+  let streams: StreamThreads | undefined;
   const serving = createServing({
     routing: source.routing,
-    packages: source.packages,
-    load: createLoader(config, source.packages, provider, log),
+    packages,
+    load: createLoader(config, packages, provider, log),
     observer,
     maxConcurrentLoads: config.maxConcurrentLoads,
     loadTimeoutMs: config.loadTimeoutMs,
     retry: { firstMs: config.retryFirstMs, maxMs: config.retryMaxMs },
     maxTimeoutMs: config.maxTimeoutMs,
     cached: source.cached,
-    keep: source.keep,
+    keep(effective) {
+      source.keep(effective);
+      streams?.route(serving.convergence.wanted ?? effective, effective);
+    },
   });
   const staleAfterMs = source.isStatic ? Number.POSITIVE_INFINITY : config.routingStaleAfterMs;
   const readiness = createReadiness(serving, { ageMs: () => observer.routingAgeMs(), staleAfterMs });
   const { predictions: sink, predictionTopics: topics } = deps;
-  const predictions = openPredictionLogs(config, sink === undefined ? undefined : { sink, topics }, observer, log);
+  const target = sink === undefined ? undefined : { sink, topics };
+  const predictions = openPredictionLogs(config, target, observer, log);
   watch(observer, serving, predictions?.requests, provider);
   let isStopping = false;
   const guard = openAccess(config, { cacheFile: join(config.cacheDir, 'keys.json'), log, registry });
   const isReady = () => !isStopping && readiness().ready && guard.access.ready() === true;
-  const streams = openStreams?.({ serving, registry, log, predictions: await predictions?.ofStreams() });
+  const logged = predictions === undefined ? undefined : target;
+  streams = openStreams?.({ provider, packages: shared, predictions: logged, registry, log });
   const app = createApp(config, {
     log,
     registry,
@@ -138,20 +151,24 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
  * @throws INVALID_ARGUMENT for a pipelines file that is wrong, or without a Kafka to read from
  */
 async function prepareStreams(
-  { pipelinesFile }: InferenceConfig,
-  kafka: KafkaSettings | undefined,
-): Promise<((parts: Omit<StreamsOptions, 'kafka' | 'pipelines'>) => Streams) | undefined> {
+  config: InferenceConfig,
+  { kafka, streamsEntry }: InferenceDependencies,
+): Promise<((parts: StreamParts) => StreamThreads) | undefined> {
+  const { pipelinesFile } = config;
   if (pipelinesFile === '') return undefined;
   if (kafka === undefined) {
     throw new AssayError('INVALID_ARGUMENT', `${pipelinesFile} names pipelines, and no Kafka: set ASSAY_KAFKA_BROKERS`);
   }
-  const [{ createStreams }, { readPipelines }] = await Promise.all([
-    import('./kafka/streams.ts'),
+  const [{ createStreamThreads }, { readPipelines }] = await Promise.all([
+    import('./stream-threads/stream-threads.ts'),
     import('./kafka/pipelines.ts'),
   ]);
   const pipelines = await readPipelines(pipelinesFile);
-  return (parts) => createStreams({ ...parts, kafka, pipelines });
+  const entry = streamsEntry ?? entryUrl('services/inference', 'stream-thread');
+  return (parts) => createStreamThreads({ ...parts, config, kafka, pipelines, entry });
 }
+
+type StreamParts = Omit<StreamThreadsOptions, 'config' | 'kafka' | 'pipelines' | 'entry'>;
 
 /** A source with what is kept of it between starts. */
 interface OpenSource extends ModelSource {
@@ -217,10 +234,6 @@ function createLoader(
     graphCacheDir: graphsDir(config),
     log,
   });
-}
-
-function graphsDir({ cacheDir }: InferenceConfig): string {
-  return join(cacheDir, 'graphs');
 }
 
 async function removePartial(dir: string): Promise<void> {
@@ -291,7 +304,7 @@ export function describeApp(): App {
     keep() {},
   });
   const readiness = createReadiness(serving, { ageMs: () => undefined, staleAfterMs: 0 });
-  const limits = { logSampleRatio: 0, maxRecords: 1, bodyLimitBytes: 1024, lane: false };
+  const limits = { logSampleRatio: 0, maxRecords: 1, maxExplainedRecords: 1, bodyLimitBytes: 1024, lane: false };
   return createApp(limits, { log, registry, serving, readiness, isReady: () => false });
 }
 
@@ -318,13 +331,16 @@ function withProvider({ ready, checks }: Readiness, { problem }: ProviderChoice)
   return { ready, checks: problem === undefined ? checks : { ...checks, provider: { ready: true, message: problem } } };
 }
 
-function withStreams({ ready, checks }: ReadyReport, streams: Streams | undefined): ReadyReport {
+function withStreams({ ready, checks }: ReadyReport, streams: StreamThreads | undefined): ReadyReport {
   if (streams === undefined) return { ready, checks };
   const check = streams.readiness();
   return { ready: ready && check.ready, checks: { ...checks, streams: check } };
 }
 
-type AppLimits = Pick<InferenceConfig, 'logSampleRatio' | 'maxRecords' | 'bodyLimitBytes' | 'lane'>;
+type AppLimits = Pick<
+  InferenceConfig,
+  'logSampleRatio' | 'maxRecords' | 'maxExplainedRecords' | 'bodyLimitBytes' | 'lane'
+>;
 
 function createApp(config: AppLimits, parts: AppParts): App {
   const { log, registry, serving, readiness, isReady, access, predictions } = parts;
@@ -342,6 +358,7 @@ function createApp(config: AppLimits, parts: AppParts): App {
     dataplane: serving.dataplane,
     convergence: serving.convergence,
     maxRecords: config.maxRecords,
+    maxExplainedRecords: config.maxExplainedRecords,
     bodyLimitBytes: config.bodyLimitBytes,
     ...(predictions === undefined ? {} : { predictions }),
   };

@@ -6,16 +6,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { AssayError } from '@assay/contracts';
 import type { EventSink, InferenceConfig } from '@assay/inference';
-import type { KafkaSettings } from '@assay/kafka';
-import { entryUrl, type Logger, nodeArguments, type Service } from '@assay/runtime';
-import {
-  type FromThread,
-  fromThreadError,
-  type ThreadStart,
-  type ToThread,
-  toThreadError,
-  toThreadKafka,
-} from './thread-messages.ts';
+import type { KafkaSettings, PlainKafkaSettings } from '@assay/kafka';
+import { entryUrl, fromThreadError, type Logger, nodeArguments, type Service, toThreadError } from '@assay/runtime';
+import type { FromThread, ThreadStart, ToThread } from './thread-messages.ts';
 
 export interface InferenceThreadOptions {
   readonly config: InferenceConfig;
@@ -56,7 +49,7 @@ export function createInferenceThread(options: InferenceThreadOptions): Inferenc
     // A restart listens where the first start did, also when that took any free port.
     const { serviceKey, ...others } = options.config;
     const config = { ...others, port: portOf(addresses) ?? others.port };
-    const kafka = options.kafka === undefined ? undefined : toThreadKafka(options.kafka);
+    const kafka = options.kafka === undefined ? undefined : await toPlain(options.kafka);
     const workerData: ThreadStart = { config, serviceKey: serviceKey?.reveal(), kafka };
     const started = new Worker(entry, { workerData, execArgv: nodeArguments() });
     worker = started;
@@ -153,6 +146,12 @@ export function createInferenceThread(options: InferenceThreadOptions): Inferenc
       }
     },
   };
+}
+
+/** Loads what it needs of Kafka. */
+async function toPlain(kafka: KafkaSettings): Promise<PlainKafkaSettings> {
+  const { toPlainKafkaSettings } = await import('@assay/kafka');
+  return toPlainKafkaSettings(kafka);
 }
 
 function portOf(addresses: Readonly<Record<string, string>>): number | undefined {

@@ -1,7 +1,8 @@
 /** The event bus as the inference thread has it: through its port to the main thread, which answers when events are durable. */
 import { AssayError } from '@assay/contracts';
 import type { EventSink } from '@assay/inference';
-import { type FromThread, fromThreadError, type ToThread } from './thread-messages.ts';
+import { fromThreadError } from '@assay/runtime';
+import type { FromThread, ToThread } from './thread-messages.ts';
 
 export interface ThreadEvents extends EventSink {
   /** Given the main thread's answer. */

@@ -3,7 +3,7 @@
  * into it and out of it, and hold no rules.
  */
 import { AssayError, type Door, type RoutedVersion, type Signature } from '@assay/contracts';
-import type { ScoredRows } from '@assay/scoring';
+import type { Explanation, ScoredRows } from '@assay/scoring';
 import type { Convergence } from './convergence.ts';
 import type { LiveSet } from './live-set.ts';
 import {
@@ -28,6 +28,8 @@ export interface ScoreOptions {
   readonly timeoutMs?: number | undefined;
   /** Aborted when the caller has gone. */
   readonly signal?: AbortSignal | undefined;
+  /** Asked once the rows are scored: the records that are to be explained, if any. */
+  readonly explained?: () => readonly unknown[] | undefined;
 }
 
 /** Reads a request's rows as the signature of the version that will answer says. */
@@ -38,6 +40,8 @@ export interface Scored {
   readonly endpoint: ServedEndpoint;
   readonly variant: ServedVariant;
   readonly rows: ScoredRows;
+  /** One a row, where they were asked for. */
+  readonly explanations?: readonly Explanation[] | undefined;
 }
 
 export interface DataplaneOptions {
@@ -92,8 +96,7 @@ export class Dataplane {
       endpoint = this.endpoint(name);
       variant =
         options.version === undefined ? chooseVariant(endpoint, options.key) : pinnedVariant(endpoint, options.version);
-      const rows = await this.#run(endpoint, variant, read, options);
-      return { endpoint, variant, rows };
+      return await this.#run(endpoint, variant, read, options);
     } catch (thrown) {
       const error = AssayError.from(thrown);
       if (variant === undefined) this.#options.observer.refused(endpoint?.endpoint.name, error.code);
@@ -102,7 +105,7 @@ export class Dataplane {
     }
   }
 
-  async #run(endpoint: ServedEndpoint, variant: ServedVariant, read: ReadRows, options: ScoreOptions) {
+  async #run(endpoint: ServedEndpoint, variant: ServedVariant, read: ReadRows, options: ScoreOptions): Promise<Scored> {
     const { live, version, recorder } = variant;
     if (live === undefined) throw notLoaded(endpoint, version);
     const append = read(live.loaded.signature);
@@ -113,7 +116,9 @@ export class Dataplane {
       const rows = await live.loaded.score(append, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
       const totalMs = performance.now() - receivedAtMs;
       recorder.scored(door, rows.rows, rows.batchRows, rows.queueMs, rows.inferenceMs, totalMs);
-      return rows;
+      const explained = options.explained?.();
+      if (explained === undefined) return { endpoint, variant, rows };
+      return { endpoint, variant, rows, explanations: await live.loaded.explain(explained, signal) };
     } finally {
       this.#options.live.release(live);
     }

@@ -90,6 +90,7 @@ function fakeVersion(version: RoutedVersion, fake: FakeLoader): LoadedVersion {
     measured: { oneRowMs: 0.01, fullBatchMs: 0.1 },
     maxBatchRows: 64,
     queuedRows: 0,
+    explain: async () => [],
     async score() {
       await fake.answers.get(version.id);
       if (fake.closed.includes(version.id)) throw new Error(`version ${version.id} was unloaded while it scored`);

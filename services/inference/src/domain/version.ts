@@ -7,7 +7,7 @@
  * - *live*: a version that is in memory, has passed its self-test and can score.
  */
 import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
-import type { InputBatch, ScoredRows } from '@assay/scoring';
+import type { Explanation, InputBatch, ScoredRows } from '@assay/scoring';
 
 /**
  * Puts a request's rows into the batch that is being gathered and gives their number. All or nothing: it throws
@@ -37,6 +37,11 @@ export interface LoadedVersion {
   /** Most rows of one run. */
   readonly maxBatchRows: number;
   score(append: AppendRows, options: RunOptions): Promise<ScoredRows>;
+  /**
+   * What each feature added to the raw score of these records, in their order; some tenths of a millisecond a record.
+   * @throws FAILED_PRECONDITION with the reason where the model cannot be explained; CANCELLED
+   */
+  explain(records: readonly unknown[], signal?: AbortSignal): Promise<readonly Explanation[]>;
   readonly queuedRows: number;
   /** Waits for the rows that it has, then gives its memory back. Never rejects. */
   close(): Promise<void>;

@@ -14,6 +14,7 @@ export interface ScoringRoutesOptions {
   readonly dataplane: Dataplane;
   readonly convergence: Convergence;
   readonly maxRecords: number;
+  readonly maxExplainedRecords: number;
   readonly bodyLimitBytes: number;
   /** Absent where predictions are not logged. */
   readonly predictions?: PredictionLog;

@@ -2,34 +2,47 @@
 import { AssayError, type ErrorDetail, nearest } from '@assay/contracts';
 import type { Scored } from '../domain/dataplane.ts';
 
+export interface ScoreLimits {
+  readonly maxRecords: number;
+  readonly maxExplainedRecords: number;
+}
+
+export interface ReadScoreRequest {
+  readonly records: readonly unknown[];
+  readonly explain: boolean;
+}
+
 /**
  * The records of a body; what is in them is the encoder's to check.
- * @throws INVALID_ARGUMENT; PAYLOAD_TOO_LARGE for more than `maxRecords`
+ * @throws INVALID_ARGUMENT; PAYLOAD_TOO_LARGE for more than the limits
  */
-export function readScoreRequest(body: unknown, maxRecords: number): readonly unknown[] {
+export function readScoreRequest(body: unknown, limits: ScoreLimits): ReadScoreRequest {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw wrong({ place: 'body', message: 'must be an object', expected: '{"records": [{…}]}' });
   }
   for (const key in body) {
-    if (key !== 'records') {
-      const hint = nearest(key.slice(0, 64), ['records']) === undefined ? '' : '; did you mean "records"?';
+    if (key !== 'records' && key !== 'explain') {
+      const meant = nearest(key.slice(0, 64), ['records', 'explain']);
+      const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
       throw wrong({
         place: 'body',
         message: `unknown key ${JSON.stringify(key.slice(0, 64))}${hint}`,
-        expected: 'records',
+        expected: 'records or explain',
       });
     }
   }
-  const { records } = body as { records?: unknown }; // an object; a missing key is undefined
+  const { records, explain = false } = body as { records?: unknown; explain?: unknown }; // a missing key is undefined
+  if (typeof explain !== 'boolean') throw wrong({ place: 'explain', message: 'must be true or false' });
   if (!Array.isArray(records)) throw wrong({ place: 'records', message: 'must be a list of records' });
   if (records.length === 0) throw wrong({ place: 'records', message: 'is empty; one record at least is expected' });
+  const maxRecords = explain ? Math.min(limits.maxRecords, limits.maxExplainedRecords) : limits.maxRecords;
   if (records.length > maxRecords) {
     throw new AssayError(
       'PAYLOAD_TOO_LARGE',
-      `records: ${records.length} are too many; one request may have ${maxRecords}`,
+      `records: ${records.length} are too many; one request${explain ? ' for explanations' : ''} may have ${maxRecords}`,
     );
   }
-  return records;
+  return { records, explain };
 }
 
 function wrong(detail: ErrorDetail): AssayError {
@@ -62,7 +75,9 @@ export function writeScoreResponse(scored: Scored, requestId: string): string {
   let text = headOf(scored);
   for (let row = 0; row < rows; row++) {
     if (row > 0) text += ',';
-    text += `{"id":"${predictionId(requestId, row)}","outputs":${JSON.stringify(outputs.record(firstRow + row))}}`;
+    text += `{"id":"${predictionId(requestId, row)}","outputs":${JSON.stringify(outputs.record(firstRow + row))}`;
+    const explanation = scored.explanations?.[row];
+    text += explanation === undefined ? '}' : `,"explanation":${JSON.stringify(explanation)}}`;
   }
   return `${text}]}`;
 }

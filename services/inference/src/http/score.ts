@@ -10,20 +10,20 @@ const JSON_HEADERS = { 'content-type': 'application/json' };
 
 export type Score = (request: ScoringRequest) => Promise<ScoringAnswer>;
 
-export function createScore({ dataplane, maxRecords, predictions }: ScoringRoutesOptions): Score {
+export function createScore({ dataplane, predictions, ...limits }: ScoringRoutesOptions): Score {
   return async (request) => {
     const receivedAtMs = performance.now();
     const body = bodyBytes(request);
     const { name } = request.params as { name: string }; // of the route of named records
     let records: readonly unknown[] = [];
+    let explain = false;
     const scored = await dataplane.score(
       name,
       (signature) => {
-        const read = readScoreRequest(readJson(body, signature), maxRecords);
-        records = read;
-        return (batch) => batch.appendRecords(read);
+        ({ records, explain } = readScoreRequest(readJson(body, signature), limits));
+        return (batch) => batch.appendRecords(records);
       },
-      readCaller(request.raw, 'rest', receivedAtMs),
+      { ...readCaller(request.raw, 'rest', receivedAtMs), explained: () => (explain ? records : undefined) },
     );
     const id = newId('prd');
     predictions?.offer(scored, {

@@ -9,7 +9,7 @@ export const streamMetrics = defineMetrics('stream', {
   }),
   transform: histogram({
     name: 'assay_stream_transform_seconds',
-    help: 'From a chunk of records to its results, the waiting for a turn and for the endpoint included.',
+    help: 'From a chunk of records to its results, the waiting for other partitions and for the endpoint included.',
     unit: 'seconds',
     labels: ['pipeline'],
     buckets: DURATION_BUCKETS,
@@ -29,12 +29,16 @@ export const streamMetrics = defineMetrics('stream', {
   }),
   state: gauge({
     name: 'assay_stream_state',
-    help: '1 for the state that the pipeline is in (starting, running, waiting, stopped), 0 for the others.',
+    help: '1 for the state that the pipeline is in (starting, running, waiting, stopped), 0 for the others; for each of them where its threads differ.',
     labels: ['pipeline', 'state'],
   }),
   waits: counter({
     name: 'assay_stream_waits_total',
     help: 'Times that records waited because they could not be scored at once, by the error code.',
     labels: ['pipeline', 'code'],
+  }),
+  threadRestarts: counter({
+    name: 'assay_stream_thread_restarts_total',
+    help: 'Times that a thread of stream scoring failed and was started again.',
   }),
 });

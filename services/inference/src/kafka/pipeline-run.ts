@@ -22,8 +22,8 @@ import type { LoadedVersion } from '../domain/version.ts';
 import type { PipelineSpec } from './pipelines.ts';
 import { createPredictionIds } from './prediction-id.ts';
 import { type Judged, type Outcome, scoreRecords } from './score-records.ts';
+import { rowsWithin, sliceRows } from './slices.ts';
 import type { DrawnPredictions, StreamLog } from './stream-log.ts';
-import { rowsWithin, sliceRows, type Turns } from './turns.ts';
 
 export type PipelineState =
   | { readonly state: 'starting' }
@@ -55,7 +55,6 @@ export interface PipelineRunOptions {
   readonly pipeline: PipelineSpec;
   readonly kafka: KafkaSettings;
   readonly dataplane: Dataplane;
-  readonly turns: Turns;
   readonly predictions: StreamLog | undefined;
   readonly observer: PipelineObserver;
 }
@@ -199,7 +198,7 @@ async function lap(
 }
 
 async function scoreChunk(
-  { pipeline, dataplane, turns, observer }: PipelineRunOptions,
+  { pipeline, dataplane, observer }: PipelineRunOptions,
   predictionId: (record: InputRecord) => string,
   chunk: readonly InputRecord[],
   signal: AbortSignal,
@@ -209,12 +208,9 @@ async function scoreChunk(
   let waitingSince: number | undefined;
   for (let attempt = 1; judged.length < chunk.length; ) {
     try {
-      const slice = await turns.take(async () => {
-        const version = servedBy(dataplane.endpoint(pipeline.endpoint));
-        const rows = version === undefined ? 1 : sliceRows(version);
-        return scoreRecords(scorer, chunk.slice(judged.length, judged.length + rows));
-      }, signal);
-      judged.push(...slice);
+      const version = servedBy(dataplane.endpoint(pipeline.endpoint));
+      const rows = version === undefined ? 1 : sliceRows(version);
+      judged.push(...(await scoreRecords(scorer, chunk.slice(judged.length, judged.length + rows))));
       waitingSince = undefined;
       attempt = 1;
     } catch (error) {

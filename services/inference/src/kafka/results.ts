@@ -1,7 +1,8 @@
 /** What becomes of one input: a result, a dead letter, or a tombstone that is passed on. */
 import { type AssayError, type ErrorDetail, STREAM_HEADERS } from '@assay/contracts';
-import type { InputRecord, OutputRecord } from '@assay/kafka';
+import type { Headers, InputRecord, OutputRecord } from '@assay/kafka';
 import type { Scored } from '../domain/dataplane.ts';
+import type { ServedVariant } from '../domain/routing-table.ts';
 import { type Envelope, seal } from './cloud-events.ts';
 import type { PipelineSpec } from './pipelines.ts';
 
@@ -23,24 +24,41 @@ export function resultOf(
   { id, scored, outputs }: ScoredRecord,
   nowMs: number,
 ): OutputRecord {
-  const { version } = scored.variant;
   // As an element of REST's `predictions`; JSON.stringify writes exact int64s, which are raw JSON.
   const json = `{"id":"${id}","outputs":${JSON.stringify(outputs)}}`;
   const { value, headers } = seal(envelope, input, { id, json, pipeline: pipeline.name, nowMs });
-  return {
-    topic: pipeline.output,
-    key: input.key,
-    value,
-    headers: {
-      ...headers,
+  const shared = headersOfAll(pipeline, scored);
+  const record = { topic: pipeline.output, key: input.key, value };
+  const own = { ...headers, [STREAM_HEADERS.source]: sourceOf(input), [STREAM_HEADERS.predictionId]: id };
+  if (hasAny(headers, shared)) return { ...record, headers: { ...own, ...shared } };
+  return { ...record, headers: own, sharedHeaders: shared };
+}
+
+const sharedBy = new WeakMap<ServedVariant, Map<PipelineSpec, Headers>>();
+
+/** What every result of a pipeline has by one variant of one revision: a new revision has variants of its own. */
+function headersOfAll(pipeline: PipelineSpec, { variant, endpoint }: Scored): Headers {
+  let byPipeline = sharedBy.get(variant);
+  if (byPipeline === undefined) {
+    byPipeline = new Map();
+    sharedBy.set(variant, byPipeline);
+  }
+  let shared = byPipeline.get(pipeline);
+  if (shared === undefined) {
+    shared = {
       [STREAM_HEADERS.pipeline]: pipeline.name,
-      [STREAM_HEADERS.source]: sourceOf(input),
-      [STREAM_HEADERS.predictionId]: id,
-      [STREAM_HEADERS.versionId]: version.id,
-      [STREAM_HEADERS.digest]: version.digest,
-      [STREAM_HEADERS.routingRevision]: String(scored.endpoint.endpoint.revision),
-    },
-  };
+      [STREAM_HEADERS.versionId]: variant.version.id,
+      [STREAM_HEADERS.digest]: variant.version.digest,
+      [STREAM_HEADERS.routingRevision]: String(endpoint.endpoint.revision),
+    };
+    byPipeline.set(pipeline, shared);
+  }
+  return shared;
+}
+
+function hasAny(headers: Headers, names: Headers): boolean {
+  for (const name in headers) if (name in names) return true;
+  return false;
 }
 
 /** The input as it came, and why it was not scored. */

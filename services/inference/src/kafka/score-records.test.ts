@@ -30,6 +30,7 @@ async function serve(first: RoutingSnapshot, judge: (rows: readonly { x: number 
       measured: { oneRowMs: 0.01, fullBatchMs: 0.1 },
       maxBatchRows: 64,
       queuedRows: 0,
+      explain: async () => [],
       async score(append) {
         const rows: { x: number }[] = [];
         const batch: Pick<InputBatch, 'tryAppendRecord'> = {

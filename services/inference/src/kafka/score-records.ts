@@ -33,26 +33,36 @@ export interface RecordScorer {
 /** Longer waits are the pipeline's own, which can say what it waits for. */
 const TIMEOUT_MS = 30_000;
 
+/** What became of each record, at its place. */
+type JudgedRecords = (Judged | undefined)[];
+
 /**
  * One outcome for each of `records`, in their order.
  * @throws NOT_FOUND, UNAVAILABLE, OVERLOADED, DEADLINE_EXCEEDED: try again later; CANCELLED when `signal` aborts; INTERNAL
  */
 export async function scoreRecords(scorer: RecordScorer, records: readonly InputRecord[]): Promise<Judged[]> {
-  const judged = new Map<InputRecord, Judged>();
-  const scorable = records.filter((record) => {
-    if (record.value !== null) return true;
-    judged.set(record, judgeTombstone(scorer.pipeline, record));
-    return false;
+  const judged: JudgedRecords = new Array(records.length);
+  const scorable: Placed[] = [];
+  records.forEach((input, at) => {
+    if (input.value === null) judged[at] = judgeTombstone(scorer.pipeline, input);
+    else scorable.push({ input, value: input.value, at });
   });
   // Looked up and scored in one turn of the event loop: a variant cannot go in between.
   const endpoint = scorer.dataplane.endpoint(scorer.pipeline.endpoint);
   const groups = groupByVariant(scorer, endpoint, scorable);
   await Promise.all(Array.from(groups, ([variant, group]) => scoreGroup(scorer, variant, group, judged)));
-  return records.map((record) => {
-    const one = judged.get(record);
-    if (one === undefined) throw new AssayError('INTERNAL', `${record.topic}/${record.partition} was not judged`);
-    return one;
+  return Array.from(judged, (one, at) => {
+    if (one !== undefined) return one;
+    const { topic, partition, offset } = records[at] ?? {};
+    throw new AssayError('INTERNAL', `${topic}/${partition}/${offset} was not judged`);
   });
+}
+
+/** A record that has a value, and its place among all. */
+interface Placed {
+  readonly input: InputRecord;
+  readonly value: Buffer;
+  readonly at: number;
 }
 
 /** Without a key there is no result that it could delete. */
@@ -68,11 +78,11 @@ function deadLetter(pipeline: PipelineSpec, record: InputRecord, error: AssayErr
 function groupByVariant(
   scorer: RecordScorer,
   endpoint: ServedEndpoint,
-  records: readonly InputRecord[],
-): Map<ServedVariant, InputRecord[]> {
+  records: readonly Placed[],
+): Map<ServedVariant, readonly Placed[]> {
   if (records.length === 0) return new Map();
-  if (endpoint.owners === undefined) return new Map([[chooseVariant(endpoint, undefined), [...records]]]);
-  return Map.groupBy(records, (record) => chooseVariant(endpoint, routingKey(scorer, record)));
+  if (endpoint.owners === undefined) return new Map([[chooseVariant(endpoint, undefined), records]]);
+  return Map.groupBy(records, ({ input }) => chooseVariant(endpoint, routingKey(scorer, input)));
 }
 
 /** As by REST; a record without a key is routed by its prediction id, so that a retry goes to the same variant. */
@@ -81,7 +91,7 @@ function routingKey({ predictionId }: RecordScorer, record: InputRecord): string
 }
 
 interface Accepted {
-  readonly input: InputRecord;
+  readonly placed: Placed;
   readonly envelope: Envelope;
   readonly features: unknown;
 }
@@ -90,8 +100,8 @@ interface Accepted {
 async function scoreGroup(
   scorer: RecordScorer,
   variant: ServedVariant,
-  records: readonly InputRecord[],
-  judged: Map<InputRecord, Judged>,
+  records: readonly Placed[],
+  judged: JudgedRecords,
 ): Promise<void> {
   const { pipeline, dataplane, signal } = scorer;
   const accepted: Accepted[] = [];
@@ -100,10 +110,10 @@ async function scoreGroup(
     scored = await dataplane.score(
       pipeline.endpoint,
       (signature) => (batch) => {
-        for (const input of records) {
-          const opened = openRecord(input, signature);
+        for (const placed of records) {
+          const opened = openRecord(placed, signature);
           const wrong = opened instanceof AssayError ? opened : refusal(batch.tryAppendRecord(opened.features));
-          if (wrong !== undefined) judged.set(input, deadLetter(pipeline, input, wrong));
+          if (wrong !== undefined) judged[placed.at] = deadLetter(pipeline, placed.input, wrong);
           else if (!(opened instanceof AssayError)) accepted.push(opened);
         }
         if (accepted.length === 0) throw new NothingToScore();
@@ -112,23 +122,23 @@ async function scoreGroup(
       { door: 'kafka', version: variant.version.id, receivedAtMs: performance.now(), timeoutMs: TIMEOUT_MS, signal },
     );
   } catch (error) {
-    if (accepted.length === 0 && records.every((record) => judged.has(record))) return;
+    if (accepted.length === 0 && records.every(({ at }) => judged[at] !== undefined)) return;
     if (!(error instanceof AssayError) || error.code !== 'INVALID_ARGUMENT') throw error;
     // The graph refuses what the signature allows. It does not say which row: each by itself, as REST has them.
     const [only, ...others] = accepted;
     if (only === undefined) throw error;
-    if (others.length === 0) judged.set(only.input, deadLetter(pipeline, only.input, error));
-    else for (const { input } of accepted) await scoreGroup(scorer, variant, [input], judged);
+    if (others.length === 0) judged[only.placed.at] = deadLetter(pipeline, only.placed.input, error);
+    else for (const { placed } of accepted) await scoreGroup(scorer, variant, [placed], judged);
     return;
   }
   const nowMs = Date.now();
   const { outputs, firstRow } = scored.rows;
-  accepted.forEach(({ input, envelope, features }, i) => {
+  accepted.forEach(({ placed, envelope, features }, i) => {
+    const { input, value, at } = placed;
     const id = scorer.predictionId(input);
-    const sizeBytes = input.value?.length ?? 0;
-    const prediction = { id, atMs: nowMs, features, scored, row: i, sizeBytes };
     const record = resultOf(pipeline, input, envelope, { id, scored, outputs: outputs.record(firstRow + i) }, nowMs);
-    judged.set(input, { outcome: 'result', record, prediction });
+    const prediction = { id, atMs: nowMs, features, scored, row: i, sizeBytes: value.length };
+    judged[at] = { outcome: 'result', record, prediction };
   });
 }
 
@@ -138,11 +148,10 @@ class NothingToScore extends AssayError {
   }
 }
 
-function openRecord(input: InputRecord, signature: Signature): Accepted | AssayError {
-  if (input.value === null) return new AssayError('INVALID_ARGUMENT', 'the record has no value');
+function openRecord(placed: Placed, signature: Signature): Accepted | AssayError {
   try {
-    const { envelope, data } = open(input.value, input.headers, signature);
-    return { input, envelope, features: data };
+    const { envelope, data } = open(placed.value, placed.input.headers, signature);
+    return { placed, envelope, features: data };
   } catch (error) {
     if (error instanceof AssayError) return error;
     throw error;

@@ -28,6 +28,7 @@ export function scored(rows: number): Scored {
     details: { executionClass: 'class-1' },
     maxBatchRows: 64,
     measured: { oneRowMs: 1, fullBatchMs: 1 },
+    explain: async () => [],
     score: () => Promise.reject(new Error('not asked for')),
     queuedRows: 0,
     async close() {},

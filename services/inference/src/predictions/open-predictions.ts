@@ -21,9 +21,20 @@ export interface PredictionTarget {
   readonly topics: NewTopicOptions | undefined;
 }
 
+/** The settings of them. */
+export type PredictionLogConfig = Pick<
+  InferenceConfig,
+  | 'predictionLogRatio'
+  | 'predictionLogRatios'
+  | 'predictionLogMaxPerSecond'
+  | 'predictionLogQueueRows'
+  | 'predictionLogQueueBytes'
+  | 'predictionLogLingerMs'
+>;
+
 /** Undefined where nothing is logged. */
 export function openPredictionLogs(
-  config: InferenceConfig,
+  config: PredictionLogConfig,
   target: PredictionTarget | undefined,
   observer: Observer,
   log: Logger,

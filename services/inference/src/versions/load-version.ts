@@ -5,7 +5,7 @@
 import { AssayError, type RoutedVersion } from '@assay/contracts';
 import { type ModelPackage, openPackage } from '@assay/model-package';
 import type { Logger } from '@assay/runtime';
-import { createBatcher, createScorer, type Scorer } from '@assay/scoring';
+import { createBatcher, createExplainer, createScorer, type Explainer, type Scorer } from '@assay/scoring';
 import type { LoadedVersion, LoadVersion, PackageSource } from '../domain/version.ts';
 import type { ProviderChoice } from './choose-provider.ts';
 
@@ -32,7 +32,7 @@ export function createVersionLoader(options: VersionLoaderOptions): LoadVersion 
       signal,
     });
     for (const note of scorer.notes) options.log.info({ versionId: version.id, note }, 'about the version');
-    return serve(scorer, await outputTailsOf(scorer, pkg), options);
+    return serve(scorer, pkg, await outputTailsOf(scorer, pkg), options);
   };
 }
 
@@ -64,7 +64,13 @@ async function outputTailsOf(scorer: Scorer, pkg: ModelPackage): Promise<Map<str
 
 type Tails = LoadedVersion['outputTails'];
 
-function serve(scorer: Scorer, outputTails: Tails, { maxQueueRows, log }: VersionLoaderOptions): LoadedVersion {
+function serve(
+  scorer: Scorer,
+  pkg: ModelPackage,
+  outputTails: Tails,
+  { maxQueueRows, log }: VersionLoaderOptions,
+): LoadedVersion {
+  const explainer = explainerWhenAsked(pkg);
   const batcher = createBatcher(scorer, { maxQueueRows });
   return {
     signature: scorer.signature,
@@ -79,6 +85,7 @@ function serve(scorer: Scorer, outputTails: Tails, { maxQueueRows, log }: Versio
     measured: { oneRowMs: scorer.measured.oneRowUs / 1000, fullBatchMs: scorer.measured.fullBatchUs / 1000 },
     maxBatchRows: scorer.maxBatchRows,
     score: (append, runOptions) => batcher.submit(append, runOptions),
+    explain: async (records, signal) => (await explainer.open()).explain(records, signal),
     get queuedRows() {
       return batcher.queuedRows;
     },
@@ -86,9 +93,27 @@ function serve(scorer: Scorer, outputTails: Tails, { maxQueueRows, log }: Versio
       try {
         await batcher.close();
         scorer.close();
+        await explainer.close();
       } catch (error) {
         log.error({ err: error, digest: scorer.digest }, 'a version could not be unloaded; its memory is not freed');
       }
+    },
+  };
+}
+
+/** Most versions are never asked why: the second session that explaining needs is opened at the first question. */
+function explainerWhenAsked(pkg: ModelPackage): { open(): Promise<Explainer>; close(): Promise<void> } {
+  let opened: Promise<Explainer> | undefined;
+  return {
+    open() {
+      opened ??= createExplainer(pkg).catch((error: unknown) => {
+        opened = undefined;
+        throw error;
+      });
+      return opened;
+    },
+    async close() {
+      (await opened?.catch(() => undefined))?.close();
     },
   };
 }

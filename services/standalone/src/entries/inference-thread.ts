@@ -1,15 +1,10 @@
 /** The inference service in a thread of its own: what blocks the main thread (a durable commit) does not block scoring. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createService } from '@assay/inference';
-import { createLogger, Secret, type Service } from '@assay/runtime';
+import type { KafkaSettings, PlainKafkaSettings } from '@assay/kafka';
+import { createLogger, Secret, type Service, toThreadError } from '@assay/runtime';
 import { createThreadEvents } from '../thread-events.ts';
-import {
-  type FromThread,
-  fromThreadKafka,
-  type ThreadStart,
-  type ToThread,
-  toThreadError,
-} from '../thread-messages.ts';
+import type { FromThread, ThreadStart, ToThread } from '../thread-messages.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('inference-thread is the entry of a worker thread');
@@ -26,6 +21,12 @@ const log = createLogger({
 const events = createThreadEvents(say);
 let service: Service | undefined;
 
+/** Loads what it needs of Kafka. */
+async function revive(plain: PlainKafkaSettings): Promise<KafkaSettings> {
+  const { fromPlainKafkaSettings } = await import('@assay/kafka');
+  return fromPlainKafkaSettings(plain);
+}
+
 /** Nothing is left then that keeps the thread. */
 async function end(): Promise<void> {
   try {
@@ -39,7 +40,7 @@ async function end(): Promise<void> {
 
 try {
   const serviceKey = start.serviceKey === undefined ? undefined : new Secret(start.serviceKey);
-  const kafka = start.kafka === undefined ? {} : { kafka: fromThreadKafka(start.kafka) };
+  const kafka = start.kafka === undefined ? {} : { kafka: await revive(start.kafka) };
   service = await createService({ ...config, serviceKey }, { log, predictions: events, ...kafka });
   // Listening first: a close that comes during a long start is not lost.
   port.on('message', (message: ToThread) => {

@@ -14,6 +14,8 @@ const Dump = Type.Object({
 
 interface DumpedLeaf {
   readonly leaf_value: number;
+  /** Of a tree that is a leaf there is none. */
+  readonly leaf_count?: number;
 }
 interface DumpedSplit {
   readonly split_feature: number;
@@ -23,6 +25,7 @@ interface DumpedSplit {
   readonly missing_type: 'None' | 'Zero' | 'NaN';
   readonly left_child: DumpedNode;
   readonly right_child: DumpedNode;
+  readonly internal_count: number;
 }
 type DumpedNode = DumpedLeaf | DumpedSplit;
 
@@ -45,8 +48,8 @@ export function treesOf(dumped: unknown): TreePredictor {
 }
 
 function nodeOf(node: DumpedNode): TreeNode {
-  if (!('split_feature' in node)) return { leaf: node.leaf_value };
-  const branches = { left: nodeOf(node.left_child), right: nodeOf(node.right_child) };
+  if (!('split_feature' in node)) return { leaf: node.leaf_value, cover: node.leaf_count ?? 1 };
+  const branches = { left: nodeOf(node.left_child), right: nodeOf(node.right_child), cover: node.internal_count };
   if (node.decision_type === '==') {
     // Tree::CategoricalDecision: what is missing or in no set goes right.
     const members = String(node.threshold).split('||').map(Number);

@@ -25,6 +25,7 @@ interface DumpedTree {
   readonly split_type: readonly number[];
   /** Thresholds; of leaves their values. The shortest decimals of a float32. */
   readonly split_conditions: readonly number[];
+  readonly sum_hessian: readonly number[];
   /** The sets of the nodes in `categories_nodes`: from `categories_segments`, `categories_sizes` long. */
   readonly categories: readonly number[];
   readonly categories_nodes: readonly number[];
@@ -73,14 +74,17 @@ function treeOf(tree: DumpedTree): TreeNode {
   const nodeOf = (node: number): TreeNode => {
     const leftChild = at(tree.left_children, node);
     const condition = Math.fround(at(tree.split_conditions, node));
-    if (leftChild === NO_CHILD) return { leaf: condition };
+    const cover = at(tree.sum_hessian, node);
+    if (leftChild === NO_CHILD) return { leaf: condition, cover };
     const feature = at(tree.split_indices, node);
     const left = nodeOf(leftChild);
     const right = nodeOf(at(tree.right_children, node));
     const missingGoesLeft = at(tree.default_left, node) !== 0;
-    if (at(tree.split_type, node) === 0) return { feature, ...float32Split(condition), missingGoesLeft, left, right };
+    if (at(tree.split_type, node) === 0)
+      return { feature, ...float32Split(condition), missingGoesLeft, left, right, cover };
     // common::Decision: the members of the set go right, all others left; ours go left.
-    return { feature, members: sets.get(node) ?? [], missingGoesLeft: !missingGoesLeft, left: right, right: left };
+    const members = sets.get(node) ?? [];
+    return { feature, members, missingGoesLeft: !missingGoesLeft, left: right, right: left, cover };
   };
   return nodeOf(0);
 }
