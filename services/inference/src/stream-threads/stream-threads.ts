@@ -53,9 +53,9 @@ const CLOSE_GRACE_MS = 15_000;
 /** More is rarely of use: a pipeline has only so many partitions, and each thread holds the models. */
 const MOST_THREADS_BY_ITSELF = 4;
 
-/** How many threads a setting of 0 means. */
+/** How many threads a setting of 0 means: a core is left to requests, which would wait behind what runs already. */
 export function defaultThreads(cores: number = availableParallelism()): number {
-  return Math.max(1, Math.min(MOST_THREADS_BY_ITSELF, cores));
+  return Math.max(1, Math.min(MOST_THREADS_BY_ITSELF, cores - 1));
 }
 
 export function createStreamThreads(options: StreamThreadsOptions): StreamThreads {
