@@ -113,6 +113,6 @@ describe('stream threads', () => {
   });
 });
 
-test('by itself there is a thread a core, and not more than four', () => {
+test('by itself there is a thread a core but one, and not more than four', () => {
   expect([1, 2, 4, 64].map((cores) => defaultThreads(cores))).toEqual([1, 1, 3, 4]);
 });
