@@ -1,9 +1,17 @@
 import { expect, test } from 'vitest';
 import { treesOf } from './trees.ts';
 
-const LEFT = { leaf_index: 0, leaf_value: -0.5 };
-const RIGHT = { leaf_index: 1, leaf_value: 0.25 };
-const SPLIT = { split_index: 0, split_feature: 2, decision_type: '<=', left_child: LEFT, right_child: RIGHT };
+const LEFT = { leaf_index: 0, leaf_value: -0.5, leaf_count: 30 };
+const RIGHT = { leaf_index: 1, leaf_value: 0.25, leaf_count: 70 };
+const SPLIT = {
+  split_index: 0,
+  split_feature: 2,
+  decision_type: '<=',
+  internal_count: 100,
+  left_child: LEFT,
+  right_child: RIGHT,
+};
+const SIDES = { left: { leaf: -0.5, cover: 30 }, right: { leaf: 0.25, cover: 70 }, cover: 100 };
 
 function dump(...trees: unknown[]) {
   return {
@@ -15,13 +23,13 @@ function dump(...trees: unknown[]) {
 }
 const treeOf = (tree: unknown) => treesOf(dump(tree)).trees[0];
 
-test('a split and a lone leaf keep every bit', () => {
+test('a split and a lone leaf keep every bit, and how many rows came to them', () => {
   const threshold = 0.1 + 0.2;
   expect(treesOf(dump({ ...SPLIT, threshold, missing_type: 'NaN', default_left: true }, { leaf_value: 1.5 }))).toEqual({
     kind: 'trees',
     trees: [
-      { feature: 2, threshold, missingGoesLeft: true, left: { leaf: -0.5 }, right: { leaf: 0.25 } },
-      { leaf: 1.5 },
+      { feature: 2, threshold, missingGoesLeft: true, ...SIDES },
+      { leaf: 1.5, cover: 1 },
     ],
   });
 });
@@ -57,8 +65,7 @@ test('a set of categories goes left, what is missing right', () => {
     feature: 2,
     members: [0, 7, 31],
     missingGoesLeft: false,
-    left: { leaf: -0.5 },
-    right: { leaf: 0.25 },
+    ...SIDES,
   });
 });
 

@@ -9,6 +9,7 @@ const LONE_LEAF = {
   split_indices: [0],
   split_type: [0],
   split_conditions: [0.25],
+  sum_hessian: [8],
   categories: [],
   categories_nodes: [],
   categories_segments: [],
@@ -28,7 +29,7 @@ function model(
   };
 }
 
-test('nodes become splits at the middle below their float32 threshold, sets change sides, leaves are float32', () => {
+test('nodes become splits at the middle below their float32 threshold, sets change sides, leaves are float32, covers are Hessians', () => {
   const tree = {
     ...LONE_LEAF,
     left_children: [1, 3, -1, -1, -1],
@@ -37,6 +38,7 @@ test('nodes become splits at the middle below their float32 threshold, sets chan
     split_indices: [2, 1, 0, 0, 0],
     split_type: [0, 1, 0, 0, 0],
     split_conditions: [1, 1e-45, 0.1, -0.2, 0.3],
+    sum_hessian: [10, 6, 4, 2.5, 3.5],
     categories: [9, 0, 7],
     categories_nodes: [1],
     categories_segments: [1],
@@ -52,12 +54,14 @@ test('nodes become splits at the middle below their float32 threshold, sets chan
         feature: 1,
         members: [0, 7],
         missingGoesLeft: false,
-        left: { leaf: Math.fround(0.3) },
-        right: { leaf: Math.fround(-0.2) },
+        left: { leaf: Math.fround(0.3), cover: 3.5 },
+        right: { leaf: Math.fround(-0.2), cover: 2.5 },
+        cover: 6,
       },
-      right: { leaf: Math.fround(0.1) },
+      right: { leaf: Math.fround(0.1), cover: 4 },
+      cover: 10,
     },
-    { leaf: 0.25 },
+    { leaf: 0.25, cover: 8 },
   ]);
 });
 
