@@ -4,20 +4,18 @@
  * again from the beginning. Here only what was refused is asked again.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ClassOf } from './mixin.ts';
 
 /** kafkajs' own, as far as it is replaced. */
 export interface Broker {
   addPartitionsToTxn(of: unknown): Promise<unknown>;
 }
-// A mixin's constructor takes whatever that of its base takes.
-// biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for exactly this of a mixin's base
-export type BrokerClass = new (...given: any[]) => Broker;
 
 const LONGEST_PAUSE_MS = 8;
 /** Some 150 ms; then kafkajs goes on as it ever did. */
 const MOST_TRIES = 20;
 
-export function awaitConcurrentTransactions(Original: BrokerClass): BrokerClass {
+export function awaitConcurrentTransactions(Original: ClassOf<Broker>): ClassOf<Broker> {
   return class extends Original {
     override async addPartitionsToTxn(of: unknown): Promise<unknown> {
       for (let attempt = 1; ; attempt++) {

@@ -2,6 +2,7 @@
  * kafkajs asks who coordinates a transaction before every step of it, which is nearly half of the requests that exactly once
  * costs. Here the answer holds for a second, and no longer than the metadata of the cluster.
  */
+import type { ClassOf } from './mixin.ts';
 
 interface Asked {
   readonly groupId: string;
@@ -13,16 +14,13 @@ export interface Cluster {
   findGroupCoordinatorMetadata(asked: Asked): Promise<unknown>;
   refreshMetadata(): Promise<void>;
 }
-// A mixin's constructor takes whatever that of its base takes.
-// biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for exactly this of a mixin's base
-export type ClusterClass = new (...given: any[]) => Cluster;
 
 /** After a coordinator has moved, steps fail and are tried again for as long at most. */
 const HOLDS_MS = 1000;
 /** A cluster is asked for a few; a program that asks for very many begins again. */
 const MOST = 100;
 
-export function rememberCoordinators(Original: ClusterClass): ClusterClass {
+export function rememberCoordinators(Original: ClassOf<Cluster>): ClassOf<Cluster> {
   return class extends Original {
     readonly #found = new Map<string, { readonly answer: unknown; readonly atMs: number }>();
 

@@ -8,6 +8,7 @@
  * So whoever takes over a transactional id first ends an empty transaction over the same partitions: its abort markers end
  * what dangles, records and offsets alike, and the committed offset is right.
  */
+import type { ClassOf } from './mixin.ts';
 
 /** What the transactions of an id are over. */
 export interface TransactionScope {
@@ -27,10 +28,8 @@ export interface Coordinator {
   addOffsetsToTxn(of: unknown): Promise<unknown>;
   endTxn(of: unknown): Promise<unknown>;
 }
-// A mixin's constructor takes whatever that of its base takes.
-// biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for exactly this of a mixin's base
-export type CoordinatorClass = new (...given: any[]) => Coordinator;
 
+/** One a partition that this process ever claimed. */
 const scopes = new Map<string, TransactionScope>();
 
 /** From now on a producer of this id ends what dangles of it when it is initialised. */
@@ -38,7 +37,7 @@ export function settleWhenInitialised(transactionalId: string, scope: Transactio
   scopes.set(transactionalId, scope);
 }
 
-export function endDanglingTransactions(Original: CoordinatorClass): CoordinatorClass {
+export function endDanglingTransactions(Original: ClassOf<Coordinator>): ClassOf<Coordinator> {
   return class extends Original {
     override async initProducerId(of: { readonly transactionalId?: string }): Promise<ProducerIdentity> {
       const identity = await super.initProducerId(of);

@@ -19,10 +19,11 @@
 import { createRequire } from 'node:module';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { filterAbortedMessages } from './aborted-messages.ts';
-import { awaitConcurrentTransactions, type BrokerClass } from './concurrent-transactions.ts';
+import { awaitConcurrentTransactions, type Broker } from './concurrent-transactions.ts';
 import { rememberCoordinators } from './coordinators.ts';
 import { crc32c } from './crc32c.ts';
-import { type CoordinatorClass, endDanglingTransactions } from './dangling-transactions.ts';
+import { type Coordinator, endDanglingTransactions } from './dangling-transactions.ts';
+import type { ClassOf } from './mixin.ts';
 import { type EncodeBatch, encodeBatchWith } from './record-batch.ts';
 import { decodeRecordWith } from './record-decoder.ts';
 import { encodeRecord } from './record-encoder.ts';
@@ -63,9 +64,9 @@ function replaceParts(): KafkajsParts | undefined {
     originals.set(path, original);
   };
   replace('protocol/encoder', keepLargeParts); // first: those below load what uses it
-  replace('broker/index', (original: BrokerClass & CoordinatorClass) =>
-    // Before what uses it.
-    endDanglingTransactions(awaitConcurrentTransactions(original) as BrokerClass & CoordinatorClass),
+  // Before what uses it.
+  replace('broker/index', (original: ClassOf<Broker & Coordinator>) =>
+    awaitConcurrentTransactions(endDanglingTransactions(original)),
   );
   replace('cluster/index', rememberCoordinators);
   replace('producer/groupMessagesPerPartition', () => groupMessagesPerPartition);
