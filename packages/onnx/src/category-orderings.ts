@@ -11,6 +11,7 @@
 /** Trees that split by sets of categories, some of them; one entry a node. */
 export interface SetTrees {
   readonly roots: readonly number[];
+  /** Columns of the matrix. */
   readonly features: readonly number[];
   /** undefined where a node does not split by a set. */
   readonly sets: readonly (ReadonlySet<number> | undefined)[];

@@ -39,7 +39,7 @@ export {
   packInputs,
 } from './pack-inputs.ts';
 export { type ReadLimits, readModel } from './read-model.ts';
-export type { TreeEnsemble } from './read-trees.ts';
+export { BRANCH_LT, BRANCH_MEMBER, type TreeEnsemble } from './read-trees.ts';
 export { type FeatureEncoding, MISSING_STRINGS, type TabularFeature } from './tabular-features.ts';
 export { buildTabularModel, TABULAR_OUTPUTS, type TabularModel } from './tabular-model.ts';
 export { type OutputRewrite, type TensorizedOutputs, tensorizeOutputs } from './tensorize-outputs.ts';

@@ -15,13 +15,18 @@ const MAX_DEPTH = 64;
 
 /** undefined where a column comes from elsewhere, or from several inputs. */
 export function matrixColumns(model: OnnxModel, matrix: string): readonly MatrixColumn[] | undefined {
+  return columnsIn(model)(matrix);
+}
+
+/** As `matrixColumns`, of any value of the graph. */
+export function columnsIn(model: OnnxModel): (name: string) => readonly MatrixColumn[] | undefined {
   const makers = new Map(model.graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const widths = new Map<string, number>();
   for (const { name, type } of model.graph.inputs) {
     const width = type.kind === 'tensor' && type.dims?.length === 2 ? type.dims[1] : undefined;
     if (typeof width === 'number') widths.set(name, width);
   }
-  const columnsOf = (name: string, depth: number): readonly MatrixColumn[] | undefined => {
+  const columnsOf = (name: string, depth = 0): readonly MatrixColumn[] | undefined => {
     if (depth > MAX_DEPTH) return undefined;
     const maker = makers.get(name);
     if (maker === undefined) {
@@ -35,10 +40,10 @@ export function matrixColumns(model: OnnxModel, matrix: string): readonly Matrix
     const parts = maker.inputs.map((input) => columnsOf(input, depth + 1));
     return parts.every((part) => part !== undefined) ? parts.flat() : undefined;
   };
-  return columnsOf(matrix, 0);
+  return (name) => columnsOf(name);
 }
 
-function joinsColumns(node: Node): boolean {
+export function joinsColumns(node: Node): boolean {
   const axis = findAttribute(node, 'axis');
   return node.opType === 'Concat' && axis !== undefined && intOf(axis) === 1n;
 }

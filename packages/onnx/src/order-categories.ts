@@ -11,7 +11,6 @@ import {
   findAttribute,
   float64sOf,
   int,
-  intOf,
   ints,
   tensor,
 } from './attributes.ts';
@@ -19,6 +18,7 @@ import { type Ordering, type Orderings, orderSplits } from './category-orderings
 import { editGraph, editOpset } from './edit-graph.ts';
 import { nextDown } from './floating-point.ts';
 import { nodeFields } from './graph-builder.ts';
+import { columnsIn, joinsColumns } from './matrix-columns.ts';
 import type { Node, OnnxModel } from './model.ts';
 import { bytesField, type Field, messageField } from './protobuf.ts';
 import { BRANCH_LT, readTreeEnsemble, type TreeEnsemble } from './read-trees.ts';
@@ -65,28 +65,13 @@ function lookupsOf(
   { features, sets }: TreeEnsemble,
 ): ReadonlyMap<number, Lookup> | undefined {
   const makers = new Map(model.graph.nodes.flatMap((maker) => maker.outputs.map((name) => [name, maker] as const)));
-  const widths = new Map<string, number>();
-  for (const { name, type } of model.graph.inputs) {
-    const width = type.kind === 'tensor' && type.dims?.length === 2 ? type.dims[1] : undefined;
-    if (typeof width === 'number') widths.set(name, width);
-  }
-  const widthOf = (name: string, depth = 0): number | undefined => {
-    const maker = makers.get(name);
-    if (maker === undefined || depth > 16) return widths.get(name);
-    if (isRowwise(maker)) return widthOf(maker.inputs[0] ?? '', depth + 1);
-    if (!isConcat(maker)) return undefined;
-    const parts = maker.inputs.map((input) => widthOf(input, depth + 1));
-    return parts.reduce<number | undefined>(
-      (sum, part) => (sum === undefined || part === undefined ? undefined : sum + part),
-      0,
-    );
-  };
+  const columnsOf = columnsIn(model);
   const matrix = node.inputs[0] ?? '';
   const maker = makers.get(matrix);
   const lookups = new Map<number, Lookup>();
   let column = 0;
-  for (const part of maker !== undefined && isConcat(maker) ? maker.inputs : [matrix]) {
-    const width = widthOf(part);
+  for (const part of maker !== undefined && joinsColumns(maker) ? maker.inputs : [matrix]) {
+    const width = columnsOf(part)?.length;
     if (width === undefined) return undefined;
     const encoder = makers.get(part);
     const lookup = encoder?.opType === 'LabelEncoder' && width === 1 ? lookupOf(encoder) : undefined;
@@ -95,15 +80,6 @@ function lookupsOf(
   }
   const isKnown = sets.every((set, i) => set === undefined || lookups.has(features[i] ?? -1));
   return isKnown ? lookups : undefined;
-}
-
-function isRowwise({ opType }: Node): boolean {
-  return opType === 'Cast' || opType === 'LabelEncoder' || opType === 'Identity';
-}
-
-function isConcat(node: Node): boolean {
-  const axis = findAttribute(node, 'axis');
-  return node.opType === 'Concat' && axis !== undefined && intOf(axis) === 1n;
 }
 
 function lookupOf(node: Node): Lookup | undefined {

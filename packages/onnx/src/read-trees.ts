@@ -1,5 +1,6 @@
 /** TreeEnsemble (ai.onnx.ml 5) in double, read back from a graph. */
 import { findAttribute, float64sOf, intOf, intsOf, uint8sOf } from './attributes.ts';
+import type { SetTrees } from './category-orderings.ts';
 import type { Attribute, Node } from './model.ts';
 
 /** nodes_modes of TreeEnsemble */
@@ -7,22 +8,10 @@ export const BRANCH_LEQ = 0;
 export const BRANCH_LT = 1;
 export const BRANCH_MEMBER = 6;
 
-/** One entry a split, and one a leaf. */
-export interface TreeEnsemble {
-  /** Columns of the matrix. */
-  readonly features: readonly number[];
+/** One entry a split, and one a leaf; what `left` and `right` name is a leaf where the next two say so. */
+export interface TreeEnsemble extends SetTrees {
   readonly splits: Float64Array;
   readonly modes: Uint8Array;
-  /** What a split by a set asks for; undefined for a split by a number. */
-  readonly sets: readonly (ReadonlySet<number> | undefined)[];
-  /** Whether a missing value goes the way of what fulfils the split. */
-  readonly missingIsMember: readonly boolean[];
-  /** Where what fulfils the split goes, and all else: the number of a split or, where the next two say so, of a leaf. */
-  readonly left: readonly number[];
-  readonly right: readonly number[];
-  readonly leftIsLeaf: readonly boolean[];
-  readonly rightIsLeaf: readonly boolean[];
-  readonly roots: readonly number[];
   readonly leaves: Float64Array;
   readonly leafTargets: readonly number[];
   readonly targets: number;

@@ -5,13 +5,11 @@
  * much of the training data went either way.
  */
 import { AssayError } from '@assay/contracts';
-import type { TreeCovers, TreeEnsemble } from '@assay/onnx';
+import { BRANCH_LT, BRANCH_MEMBER, type TreeCovers, type TreeEnsemble } from '@assay/onnx';
 
 /** The work of a tree grows with leaves × depth². */
 export const MAX_DEPTH = 256;
 
-const BRANCH_LT = 1;
-const BRANCH_MEMBER = 6;
 /** The path's first element stands for no column. */
 const NO_COLUMN = -1;
 
