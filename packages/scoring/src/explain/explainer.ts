@@ -21,12 +21,18 @@ export interface Explanation {
   readonly contributions: Readonly<Record<string, number | readonly number[]>>;
 }
 
+export interface ExplainOptions {
+  /** When an answer is worthless, by the clock of `performance.now()`. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}
+
 export interface Explainer {
   /**
    * In the order of the records, one at a time: the event loop goes on between two.
-   * @throws AssayError INVALID_ARGUMENT for a record that the signature does not allow; CANCELLED
+   * @throws AssayError INVALID_ARGUMENT for a record that the signature does not allow; DEADLINE_EXCEEDED, CANCELLED
    */
-  explain(records: readonly unknown[], signal?: AbortSignal): Promise<readonly Explanation[]>;
+  explain(records: readonly unknown[], options?: ExplainOptions): Promise<readonly Explanation[]>;
   /** Frees its session. Not while it explains. */
   close(): void;
 }
@@ -127,11 +133,14 @@ function explainerOf(
   const byColumn = new Float64Array(columns.length);
   const columnsOf = Map.groupBy(columns.keys(), (column) => columns[column]?.input ?? '');
   return {
-    async explain(records, signal) {
+    async explain(records, { deadlineMs = Number.POSITIVE_INFINITY, signal } = {}) {
       const { matrix, rawScores } = await run(graph, records);
       const explanations: Explanation[] = [];
       for (const [i, rawScore] of rawScores.entries()) {
-        signal?.throwIfAborted();
+        if (signal?.aborted === true) throw new AssayError('CANCELLED', 'the caller went away before the explanation');
+        if (performance.now() > deadlineMs) {
+          throw new AssayError('DEADLINE_EXCEEDED', `${i} of ${records.length} records were explained by the deadline`);
+        }
         byColumn.fill(0);
         shap.explain(matrix.subarray(i * columns.length, (i + 1) * columns.length), byColumn);
         const contributions = features.map(({ name, shape }): [string, number | readonly number[]] => {

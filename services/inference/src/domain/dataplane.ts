@@ -29,7 +29,7 @@ export interface ScoreOptions {
   /** Aborted when the caller has gone. */
   readonly signal?: AbortSignal | undefined;
   /** Asked once the rows are scored: the records that are to be explained, if any. */
-  readonly explained?: () => readonly unknown[] | undefined;
+  readonly explained?: (() => readonly unknown[] | undefined) | undefined;
 }
 
 /** Reads a request's rows as the signature of the version that will answer says. */
@@ -113,12 +113,13 @@ export class Dataplane {
     const deadlineMs = receivedAtMs + Math.min(timeoutMs, this.#options.maxTimeoutMs);
     this.#options.live.acquire(live);
     try {
-      const rows = await live.loaded.score(append, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
+      const runOptions = signal === undefined ? { deadlineMs } : { deadlineMs, signal };
+      const rows = await live.loaded.score(append, runOptions);
       const totalMs = performance.now() - receivedAtMs;
       recorder.scored(door, rows.rows, rows.batchRows, rows.queueMs, rows.inferenceMs, totalMs);
       const explained = options.explained?.();
       if (explained === undefined) return { endpoint, variant, rows };
-      return { endpoint, variant, rows, explanations: await live.loaded.explain(explained, signal) };
+      return { endpoint, variant, rows, explanations: await live.loaded.explain(explained, runOptions) };
     } finally {
       this.#options.live.release(live);
     }

@@ -39,9 +39,9 @@ export interface LoadedVersion {
   score(append: AppendRows, options: RunOptions): Promise<ScoredRows>;
   /**
    * What each feature added to the raw score of these records, in their order; some tenths of a millisecond a record.
-   * @throws FAILED_PRECONDITION with the reason where the model cannot be explained; CANCELLED
+   * @throws FAILED_PRECONDITION with the reason where the model cannot be explained; DEADLINE_EXCEEDED, CANCELLED
    */
-  explain(records: readonly unknown[], signal?: AbortSignal): Promise<readonly Explanation[]>;
+  explain(records: readonly unknown[], options: RunOptions): Promise<readonly Explanation[]>;
   readonly queuedRows: number;
   /** Waits for the rows that it has, then gives its memory back. Never rejects. */
   close(): Promise<void>;

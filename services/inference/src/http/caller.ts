@@ -15,7 +15,12 @@ const MAX_ROUTING_KEY_LENGTH = 1024;
  * @param receivedAtMs when the whole request had arrived; its deadline counts from then
  * @throws INVALID_ARGUMENT for a header that is wrong
  */
-export function readCaller(request: ScoringHead, door: Door, receivedAtMs: number, version?: string): ScoreOptions {
+export function readCaller(
+  request: ScoringHead,
+  door: Door,
+  receivedAtMs: number,
+  { version, explained }: Pick<ScoreOptions, 'version' | 'explained'> = {},
+): ScoreOptions {
   const { headers } = request;
   const timeout = headers[TIMEOUT_HEADER];
   const key = headers[ROUTING_KEY_HEADER];
@@ -26,6 +31,7 @@ export function readCaller(request: ScoringHead, door: Door, receivedAtMs: numbe
     key: key === undefined ? undefined : readRoutingKey(key),
     version,
     signal: connectionSignal(request.socket),
+    explained,
   };
 }
 

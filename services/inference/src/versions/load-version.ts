@@ -85,7 +85,7 @@ function serve(
     measured: { oneRowMs: scorer.measured.oneRowUs / 1000, fullBatchMs: scorer.measured.fullBatchUs / 1000 },
     maxBatchRows: scorer.maxBatchRows,
     score: (append, runOptions) => batcher.submit(append, runOptions),
-    explain: async (records, signal) => (await explainer.open()).explain(records, signal),
+    explain: async (records, runOptions) => (await explainer.open()).explain(records, runOptions),
     get queuedRows() {
       return batcher.queuedRows;
     },

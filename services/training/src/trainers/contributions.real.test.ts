@@ -102,6 +102,10 @@ describe.each([
       expect(Math.abs(rawScore - (reference.rawScores[row] ?? Number.NaN))).toBeLessThan(tolerance);
     }
     expect(largest).toBeLessThan(tolerance);
+    const late = explainer.explain(records, { deadlineMs: performance.now() - 1 });
+    await expect(late).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    const gone = explainer.explain(records, { signal: AbortSignal.abort() });
+    await expect(gone).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(nonzero).toBeGreaterThan(5 * rows.rows); // each feature counts
   });
 });

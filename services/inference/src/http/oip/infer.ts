@@ -50,7 +50,7 @@ export function createInfer({ dataplane, maxRecords, predictions }: ScoringRoute
         requestId = id;
         return batch.appendTensors(inputs);
       },
-      readCaller(request.raw, 'oip', receivedAtMs, version),
+      readCaller(request.raw, 'oip', receivedAtMs, { version }),
     );
     const id = newId('prd');
     predictions?.offer(scored, {
