@@ -10,12 +10,15 @@ import { inferenceConfig } from './config.ts';
 import { streamMetrics } from './kafka/metrics.ts';
 import { laneMetrics } from './lane/metrics.ts';
 import { inferenceMetrics } from './metrics.ts';
+
+export type { ModelSource } from './routing/open-source.ts';
+
 import { describeApp } from './service.ts';
 
 export { type InferenceConfig, inferenceConfig } from './config.ts';
 export type { EventSink } from './predictions/prediction-log.ts';
 export { createStaticModels, type StaticModel } from './routing/static-source.ts';
-export { createService, type InferenceDependencies, type ModelSource } from './service.ts';
+export { createService, type InferenceDependencies } from './service.ts';
 
 export interface InferenceDescription {
   readonly name: 'inference';

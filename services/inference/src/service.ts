@@ -1,9 +1,7 @@
 /** The service put together: domain, doors, caches. */
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openAccess } from '@assay/access';
-import { createRegistryClient } from '@assay/client';
-import { AssayError, type RoutingSnapshot } from '@assay/contracts';
+import { AssayError } from '@assay/contracts';
 import type { NewTopicOptions } from '@assay/events/kafka-records';
 import { type Access, type App, createHttpApp, drainAndClose, listen, type ReadyReport } from '@assay/http';
 import type { KafkaSettings } from '@assay/kafka';
@@ -13,36 +11,25 @@ import {
   createRegistry,
   entryUrl,
   type Logger,
-  lockDataDir,
   type Registry,
   type Service,
 } from '@assay/runtime';
 import type { InferenceConfig } from './config.ts';
 import { createReadiness, type Readiness } from './domain/readiness.ts';
 import { createServing, type Serving } from './domain/serving.ts';
-import type { LoadVersion, PackageSource, RoutingSource } from './domain/version.ts';
+import type { LoadVersion, PackageSource } from './domain/version.ts';
 import { addNamedRoutes } from './http/named-routes.ts';
 import { addOipRoutes } from './http/oip/routes.ts';
 import { openLane } from './lane/open-lane.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { openPredictionLogs } from './predictions/open-predictions.ts';
 import type { EventSink, PredictionLog } from './predictions/prediction-log.ts';
-import { createPackageCache } from './routing/package-cache.ts';
-import { createRegistryRouting } from './routing/registry-source.ts';
-import { createSnapshotCache, type SnapshotCache } from './routing/snapshot-cache.ts';
+import { type ModelSource, openRegistrySource, staticSource } from './routing/open-source.ts';
 import { sharePackages } from './stream-threads/shared-packages.ts';
 import type { StreamThreads, StreamThreadsOptions } from './stream-threads/stream-threads.ts';
 import { chooseProvider, type ProviderChoice } from './versions/choose-provider.ts';
 import { graphsDir } from './versions/graphs-dir.ts';
 import { createVersionLoader } from './versions/load-version.ts';
-
-/** Where models come from: a routing source and the packages that it names. */
-export interface ModelSource {
-  readonly routing: RoutingSource;
-  readonly packages: PackageSource;
-  /** A start without any one of its versions fails: for models that a person named on the command line. */
-  readonly isStatic: boolean;
-}
 
 export interface InferenceDependencies {
   /** Instead of the registry that the config names. */
@@ -170,55 +157,6 @@ async function prepareStreams(
 
 type StreamParts = Omit<StreamThreadsOptions, 'config' | 'kafka' | 'pipelines' | 'entry'>;
 
-/** A source with what is kept of it between starts. */
-interface OpenSource extends ModelSource {
-  readonly cached: RoutingSnapshot | undefined;
-  readonly keep: (effective: RoutingSnapshot) => void;
-  close(): Promise<void>;
-}
-
-function staticSource(models: ModelSource): OpenSource {
-  return { ...models, cached: undefined, keep() {}, async close() {} };
-}
-
-async function openRegistrySource(config: InferenceConfig, log: Logger): Promise<OpenSource> {
-  const lock = await lockDataDir(config.cacheDir);
-  const packagesDir = join(config.cacheDir, 'packages');
-  // What a crash left half written; the lock says that nobody is writing now.
-  for (const dir of [config.cacheDir, packagesDir]) await removePartial(dir);
-  const snapshots = createSnapshotCache(join(config.cacheDir, 'routing.json'));
-  const registry = createRegistryClient({ url: config.registryUrl, bearerToken: config.serviceKey?.reveal() });
-  let written: Promise<void> = Promise.resolve();
-  return {
-    routing: createRegistryRouting(registry, config.pollIntervalMs),
-    packages: createPackageCache({
-      dir: packagesDir,
-      maxBytes: config.cacheMaxBytes,
-      download: (version, dir, signal) => registry.downloadPackage(version, dir, { signal }),
-      removeDerived: (digest) => removeGraphs(graphsDir(config), digest),
-      onRemoved(digest, error) {
-        if (error === undefined) log.info({ digest }, 'package removed from the cache');
-        else log.warn({ err: error, digest }, 'a package could not be removed from the cache');
-      },
-    }),
-    isStatic: false,
-    cached: await readCached(snapshots, log),
-    keep(effective) {
-      written = snapshots.write(effective).catch((error: unknown) => {
-        log.error(
-          { err: error },
-          'the routing snapshot is not cached: a start without the registry would serve an older one',
-        );
-      });
-    },
-    async close() {
-      await written;
-      await registry.close();
-      lock.release();
-    },
-  };
-}
-
 function createLoader(
   config: InferenceConfig,
   packages: PackageSource,
@@ -234,30 +172,6 @@ function createLoader(
     graphCacheDir: graphsDir(config),
     log,
   });
-}
-
-async function removePartial(dir: string): Promise<void> {
-  const files = await readdir(dir).catch(() => []);
-  const partial = files.filter((file) => file.endsWith('.partial'));
-  await Promise.all(partial.map((file) => rm(join(dir, file), { recursive: true, force: true })));
-}
-
-/** The packed graphs of a package; the scorer names them by its digest. */
-async function removeGraphs(dir: string, digest: string): Promise<void> {
-  const files = await readdir(dir).catch(() => []);
-  await Promise.all(
-    files.filter((file) => file.startsWith(digest)).map((file) => rm(join(dir, file), { force: true })),
-  );
-}
-
-/** A cache that cannot be used is no reason not to start: the registry has the truth. */
-async function readCached(snapshots: SnapshotCache, log: Logger): Promise<RoutingSnapshot | undefined> {
-  try {
-    return await snapshots.read();
-  } catch (error) {
-    log.warn({ err: error }, 'starting without the cached routing snapshot');
-    return undefined;
-  }
 }
 
 function watch(

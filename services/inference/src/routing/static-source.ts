@@ -12,7 +12,7 @@ import {
 } from '@assay/contracts';
 import { MANIFEST_FILE, MODEL_FILE, type ModelPackage, openPackage } from '@assay/model-package';
 import type { PackageSource, RoutingSource } from '../domain/version.ts';
-import type { ModelSource } from '../service.ts';
+import type { ModelSource } from './open-source.ts';
 import { makePackage } from './plain-onnx.ts';
 
 export interface StaticModel {
