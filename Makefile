@@ -10,6 +10,7 @@ NODE := tools/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 PYTHON_DIR := .cache/python
 MLFLOW_2_DIR := .cache/python-mlflow-2
+INFERENCE_CLIENTS_DIR := .cache/python-inference-clients
 
 .PHONY: help
 help: ## List the targets
@@ -31,6 +32,12 @@ $(MLFLOW_2_DIR)/.assay-setup: test/parts/python/mlflow-2.txt
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(MLFLOW_2_DIR) --requirement $<
 	@touch $@
 
+$(INFERENCE_CLIENTS_DIR)/.assay-setup: test/parts/python/inference-clients.txt
+	@echo "Installing the inference clients of Triton and KServe (once) …"
+	@rm -rf $(INFERENCE_CLIENTS_DIR)
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(INFERENCE_CLIENTS_DIR) --requirement $<
+	@touch $@
+
 SOURCES := $(wildcard $(foreach dir,packages/*/src services/*/src cli/src,$(dir)/*.ts $(dir)/*/*.ts $(dir)/*/*/*.ts $(dir)/*/*/*/*.ts))
 
 .PHONY: build
@@ -45,7 +52,7 @@ up: build ## Start all services in one process and train the example (ASSAY_DATA
 	@exec $(NODE) cli/bin/assay.mjs up
 
 .PHONY: test
-test: setup build $(PYTHON_DIR)/.assay-setup $(MLFLOW_2_DIR)/.assay-setup ## Run all tests
+test: setup build $(PYTHON_DIR)/.assay-setup $(MLFLOW_2_DIR)/.assay-setup $(INFERENCE_CLIENTS_DIR)/.assay-setup ## Run all tests
 	@mkdir -p test/reports && rm -f test/reports/vitest.json
 	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) $(VITEST) --project unit --project real --project system \
 	  --reporter=default --reporter=json --outputFile.json=test/reports/vitest.json

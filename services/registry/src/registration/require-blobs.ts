@@ -17,7 +17,7 @@ const MAX_DETAILS = 20;
 /**
  * Every file must have been put, with the size that the list says. Its bytes were checked against its digest then.
  * @param nameOf what the list calls the file
- * @throws AssayError FAILED_PRECONDITION naming each missing one, INVALID_ARGUMENT for a wrong size
+ * @throws AssayError FAILED_PRECONDITION naming each missing one in the order of the list, INVALID_ARGUMENT for a wrong size
  */
 export async function requireBlobs<File extends ListedFile>(
   blobs: BlobStore,
@@ -27,25 +27,26 @@ export async function requireBlobs<File extends ListedFile>(
 ): Promise<void> {
   const missing: ErrorDetail[] = [];
   const wrong: ErrorDetail[] = [];
-  const look = async (file: File, i: number): Promise<void> => {
-    const found = await blobs.head(blobKey(file.sha256), { signal });
-    if (found === undefined) {
-      missing.push({
-        place: `files[${i}].sha256`,
-        message: `the content of ${nameOf(file)} is not here`,
-        expected: `PUT /v1/blobs/${file.sha256} before`,
-      });
-    } else if (found.sizeBytes !== file.sizeBytes) {
-      wrong.push({
-        place: `files[${i}].sizeBytes`,
-        message: `${nameOf(file)} has ${found.sizeBytes} bytes, not ${file.sizeBytes}`,
-        expected: `${found.sizeBytes}`,
-      });
-    }
-  };
   for (let from = 0; from < files.length; from += AT_ONCE) {
     signal.throwIfAborted();
-    await Promise.all(files.slice(from, from + AT_ONCE).map((file, i) => look(file, from + i)));
+    const some = files.slice(from, from + AT_ONCE);
+    const found = await Promise.all(some.map(({ sha256 }) => blobs.head(blobKey(sha256), { signal })));
+    for (const [i, file] of some.entries()) {
+      const sizeBytes = found[i]?.sizeBytes;
+      if (sizeBytes === undefined) {
+        missing.push({
+          place: `files[${from + i}].sha256`,
+          message: `the content of ${nameOf(file)} is not here`,
+          expected: `PUT /v1/blobs/${file.sha256} before`,
+        });
+      } else if (sizeBytes !== file.sizeBytes) {
+        wrong.push({
+          place: `files[${from + i}].sizeBytes`,
+          message: `${nameOf(file)} has ${sizeBytes} bytes, not ${file.sizeBytes}`,
+          expected: `${sizeBytes}`,
+        });
+      }
+    }
   }
   const [first] = missing;
   if (first) {
