@@ -7,14 +7,13 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { AssayError } from '@assay/contracts';
 import { entryUrl } from '@assay/runtime';
+import { gpuEnvironment } from './gpu-environment.ts';
 import type { GpuProvider } from './interfaces.ts';
 import { runInChild } from './run-in-child.ts';
 
 /** Making a CUDA context and loading cuDNN takes seconds, and gigabytes of address space. */
 const PROBE_TIMEOUT_MS = 120_000;
 const PROBE_MEMORY_BYTES = 8 * 1024 ** 3;
-/** What the loader of shared libraries and the driver read. */
-const GPU_ENVIRONMENT = /^(LD_LIBRARY_PATH|CUDA_.*|NVIDIA_.*)$/;
 
 /**
  * Whether graphs can be run there: a small one is, in a process of its own, since a library that is missing or does not
@@ -27,11 +26,7 @@ export async function probeProvider(provider: GpuProvider, options: { signal?: A
   await runInChild(entryUrl('packages/scoring', 'probe-provider'), [provider], {
     timeoutMs: PROBE_TIMEOUT_MS,
     maxMemoryBytes: PROBE_MEMORY_BYTES,
-    environment: Object.fromEntries(
-      Object.entries(process.env).flatMap(([name, value]) =>
-        value !== undefined && GPU_ENVIRONMENT.test(name) ? [[name, value]] : [],
-      ),
-    ),
+    environment: gpuEnvironment(),
     refused: (why) => unusable(provider, plainReason(why)),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });

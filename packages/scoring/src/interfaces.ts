@@ -21,6 +21,7 @@
  * outputs are null in JSON.
  */
 import type { Dtype, ErrorDetail, Signature } from '@assay/contracts';
+import type { SessionPlace } from './apart/open-placed.ts';
 
 /** Columns of a batch: one tensor a feature. JSON doors give plain arrays, binary ones typed arrays. */
 export interface InputTensor {
@@ -179,6 +180,14 @@ export interface ScorerOptions {
    * public one on the records that the version is checked with. `public`: always the documented, asynchronous way.
    */
   readonly call?: 'auto' | 'public';
+  /**
+   * Where the graph runs. `loop` (default): in the thread that asks. `thread`, `process`: in one of its own, which holds up
+   * nothing else; a process survives a model that crashes. `auto`: on the loop, unless a full batch would hold it up for
+   * long, or it runs on a GPU: then in a thread.
+   */
+  readonly place?: 'auto' | SessionPlace;
+  /** Told when the thread or process of the version ended by itself; it is started again. It must not throw. */
+  readonly onEnded?: (why: string) => void;
   /** Where packed graphs are kept, by digest. Without it they are made anew at each load. */
   readonly cacheDir?: string;
   readonly signal?: AbortSignal;
@@ -190,8 +199,9 @@ export interface Scorer {
   /** Digest of the package. */
   readonly digest: string;
   readonly executionClass: ExecutionClass;
-  /** `native`: `run` answers at once. `public`: it gives a promise. */
+  /** How the runtime is called. */
   readonly call: 'native' | 'public';
+  readonly place: SessionPlace;
   readonly batching: Batching;
   /** Whether a row gets the same bits in any company, batched as `batching` says. */
   readonly batchInvariant: boolean;
@@ -204,8 +214,8 @@ export interface Scorer {
   readonly measured: { readonly oneRowUs: number; readonly fullBatchUs: number };
   newBatch(capacityRows?: number): InputBatch;
   /**
-   * Scores rows of a batch, more than `maxBatchRows` in several runs. Await it, unless `call` is `native`; the batch may
-   * not be changed before it is done.
+   * Scores rows of a batch, more than `maxBatchRows` in several runs. It answers at once where `call` is `native` and
+   * `place` is `loop`, else by a promise; the batch may not be changed before it is done.
    * @throws AssayError INVALID_ARGUMENT when the runtime fails on these rows: the graph refused what the signature allows
    */
   run(batch: InputBatch, fromRow?: number, rows?: number): OutputBatch | Promise<OutputBatch>;

@@ -29,7 +29,7 @@ interface Chunk {
 }
 
 /**
- * Runs rows `from` to `from + rows` of a batch. Synchronous when the session is native.
+ * Runs rows `from` to `from + rows` of a batch. Synchronous when the session is.
  * @throws AssayError INVALID_ARGUMENT when the runtime fails on these rows
  */
 export function runRows(
@@ -43,7 +43,7 @@ export function runRows(
     throw new AssayError('INTERNAL', `rows ${from} to ${from + rows} of a batch of ${batch.rows} were to be run`);
   }
   const chunks = chunksOf(from, rows, plan);
-  if (graph.session.call === 'native') {
+  if (graph.session.isSynchronous) {
     return gatherOutputs(
       graph.outputs,
       chunks.map((chunk) => pieceOf(chunk, runNow(graph, feedsOf(graph, batch, chunk, plan)))),
@@ -54,7 +54,7 @@ export function runRows(
 
 function runNow({ session, outputs }: LoadedGraph, feeds: Feeds): Results {
   try {
-    return session.run(feeds, outputs.names) as Results; // native: never a promise
+    return session.run(feeds, outputs.names) as Results; // synchronous: never a promise
   } catch (cause) {
     throw failed(cause);
   }

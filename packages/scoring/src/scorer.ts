@@ -1,6 +1,7 @@
 /** Loads a version: the fastest way to run it that gives the bits of the plain way, and what is to be known about it. */
 import { AssayError, type Signature } from '@assay/contracts';
 import type { ModelPackage } from '@assay/model-package';
+import { openPlaced, type SessionPlace } from './apart/open-placed.ts';
 import { breather, checkBatchInvariance, MIN_INVARIANCE_ROWS, sameBits } from './batch-invariance.ts';
 import { createEncoder } from './encoder.ts';
 import { executionClass } from './execution-class.ts';
@@ -11,7 +12,7 @@ import { layoutOf } from './layout.ts';
 import { outputLayoutOf } from './output-batch.ts';
 import { cachedPackedGraph, type PackedGraph, readServable } from './packed-graph.ts';
 import { batchOf, type LoadedGraph, runRows } from './runner.ts';
-import { type ElementType, nativeCallIsKnown, openSession, type SessionOptions } from './session.ts';
+import { type ElementType, nativeCallIsKnown, type Session } from './session.ts';
 import { syntheticRecords } from './synthetic-records.ts';
 
 const DEFAULT_MAX_BATCH_ROWS = 64;
@@ -19,6 +20,8 @@ const DEFAULT_MAX_BATCH_ROWS = 64;
 const MEASURED_RUNS = 15;
 const MEASURED_MS = 50;
 const SYNTHETIC_SEED = 1;
+/** A run on the event loop holds up every other request for so long; the way to a thread and back costs a tenth of it. */
+const MAX_LOOP_RUN_US = 3000;
 /** More of a package's own records would prove no more and take long. */
 const MAX_CHECK_RECORDS = 1000;
 /** The two ways are compared run by run as they will be used: all rows together. */
@@ -57,43 +60,47 @@ export interface ScorerSource {
 /** As `createScorer`, without golden outputs to compare with. */
 export async function loadScorer(source: ScorerSource, options: ScorerOptions = {}): Promise<Scorer> {
   const { maxBatchRows = DEFAULT_MAX_BATCH_ROWS, threads = 1, graphOptimization = 'all', signal } = options;
-  const { provider = 'cpu', fallback = false } = options;
+  const { provider = 'cpu', place: wished = 'loop' } = options;
   if (!Number.isInteger(maxBatchRows) || maxBatchRows < 1 || maxBatchRows > 65_536) {
     throw new AssayError('INVALID_ARGUMENT', `maxBatchRows is ${maxBatchRows}, expected an integer from 1 to 65536`);
   }
   const { model, onnx } = readServable(source.onnx);
-  const load = (call: 'native' | 'public', packed?: PackedGraph) =>
-    loadGraph(source.signature, packed?.onnx ?? onnx, { call, threads, graphOptimization, provider, fallback }, packed);
+  // Loading alone can hold the loop up for seconds on a GPU.
+  let place: SessionPlace = wished !== 'auto' ? wished : provider === 'cpu' ? 'loop' : 'thread';
   const opened: LoadedGraph[] = [];
-  const keep = (graph: LoadedGraph): LoadedGraph => {
+  const open = async ({ call, packed }: Way): Promise<LoadedGraph> => {
+    const graph = await loadGraph(source.signature, packed, () =>
+      openPlaced(packed?.onnx ?? onnx, place, {
+        call,
+        threads,
+        graphOptimization,
+        provider,
+        fallback: options.fallback ?? false,
+        ...(options.onEnded === undefined ? {} : { onEnded: options.onEnded }),
+      }),
+    );
     opened.push(graph);
     return graph;
   };
   let chosen: LoadedGraph | undefined;
   try {
     const notes: string[] = [];
-    const reference = keep(await load('public'));
+    const reference = await open({ call: 'public' });
     const invarianceRows = Math.max(MIN_INVARIANCE_ROWS, maxBatchRows);
     const records = await checkRecords(reference, source, invarianceRows);
-    const expected = await runAll(reference, records, maxBatchRows, signal);
-    const reproducible = equal(expected, await runAll(reference, records, maxBatchRows, signal));
+    const run = (graph: LoadedGraph) => runAll(graph, records, maxBatchRows, signal);
+    const expected = await run(reference);
+    const reproducible = equal(expected, await run(reference));
     if (!reproducible) notes.push('the graph gives other bits each time it is run');
+    const isRight = async (graph: LoadedGraph) => !reproducible || equal(expected, await run(graph));
 
     const packed = await cachedPackedGraph(model, source.digest, options.cacheDir);
-    const native = options.call !== 'public' && (await nativeCallIsKnown());
-    if (!native && options.call !== 'public')
-      notes.push('the native call of this ONNX Runtime is not known; the public one is used');
-    const ways: { call: 'native' | 'public'; packed?: PackedGraph }[] = [];
-    for (const call of native ? (['native', 'public'] as const) : (['public'] as const)) {
-      if (packed !== undefined) ways.push({ call, packed });
-      if (call === 'native') ways.push({ call });
-    }
-    let usesPacked = false;
-    for (const way of ways) {
-      const graph = keep(await load(way.call, way.packed));
-      if (!reproducible || equal(expected, await runAll(graph, records, maxBatchRows, signal))) {
+    let chosenWay: Way = { call: 'public' };
+    for (const way of await waysToRun(packed, options, notes)) {
+      const graph = await open(way);
+      if (await isRight(graph)) {
         chosen = graph;
-        usesPacked = way.packed !== undefined;
+        chosenWay = way;
         break;
       }
       notes.push(
@@ -111,18 +118,27 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
       notes.push(`on ${provider} a row gets other bits in other company; rows are run together all the same`);
     }
     const plan = { batching: invariance.batching, maxBatchRows };
-    const measured = {
-      oneRowUs: await measure(chosen, rows, 1, plan),
-      fullBatchUs: await measure(chosen, rows, maxBatchRows, plan),
-    };
+    let measured = await measureBoth(chosen, rows, plan);
+    if (wished === 'auto' && place === 'loop' && measured.fullBatchUs > MAX_LOOP_RUN_US) {
+      place = 'thread';
+      const apart = await open(chosenWay);
+      if (await isRight(apart)) {
+        chosen = apart;
+        measured = await measureBoth(apart, batchOf(apart, records.slice(0, invarianceRows)), plan);
+      } else {
+        place = 'loop';
+        notes.push('the graph gives other bits in a thread of its own: it stays on the loop, and holds it up');
+      }
+    }
     return scorerOf(chosen, {
       signature: source.signature,
       digest: source.digest,
       executionClass: executionClass({ threads, graphOptimization, provider }),
-      call: chosen.session.call,
+      call: chosenWay.call,
+      place,
       ...invariance,
       maxBatchRows,
-      packed: usesPacked,
+      packed: chosenWay.packed !== undefined,
       notes,
       measured,
     });
@@ -132,6 +148,21 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
   } finally {
     for (const graph of opened) if (graph !== chosen) graph.session.close();
   }
+}
+
+/** The fastest first; the original by the public call, which each must equal, is not among them. */
+async function waysToRun(packed: PackedGraph | undefined, options: ScorerOptions, notes: string[]): Promise<Way[]> {
+  const packedWay = (call: Way['call']): Way[] => (packed === undefined ? [] : [{ call, packed }]);
+  if (options.call === 'public') return packedWay('public');
+  if (await nativeCallIsKnown()) return [...packedWay('native'), { call: 'native' }, ...packedWay('public')];
+  notes.push('the native call of this ONNX Runtime is not known; the public one is used');
+  return packedWay('public');
+}
+
+/** One of the ways to run the graph, which should give the same bits. */
+interface Way {
+  readonly call: 'native' | 'public';
+  readonly packed?: PackedGraph;
 }
 
 function scorerOf(graph: LoadedGraph, facts: Omit<Scorer, 'newBatch' | 'run' | 'close'>): Scorer {
@@ -157,11 +188,10 @@ function scorerOf(graph: LoadedGraph, facts: Omit<Scorer, 'newBatch' | 'run' | '
 
 async function loadGraph(
   signature: Signature,
-  onnx: Uint8Array,
-  options: SessionOptions,
   packed: PackedGraph | undefined,
+  open: () => Promise<Session>,
 ): Promise<LoadedGraph> {
-  const session = await openSession(onnx, options);
+  const session = await open();
   try {
     const encoder = createEncoder(layoutOf(signature, session.inputs, packed?.columns));
     return { session, encoder, outputs: outputLayoutOf(signature, session.outputs) };
@@ -227,6 +257,17 @@ async function runAll(
 function equal(a: OutputBatch, b: OutputBatch): boolean {
   for (let row = 0; row < a.rows; row++) if (!sameBits(a, row, b, row)) return false;
   return true;
+}
+
+async function measureBoth(
+  graph: LoadedGraph,
+  batch: PackedInputBatch,
+  plan: { batching: Batching; maxBatchRows: number },
+): Promise<Scorer['measured']> {
+  return {
+    oneRowUs: await measure(graph, batch, 1, plan),
+    fullBatchUs: await measure(graph, batch, plan.maxBatchRows, plan),
+  };
 }
 
 /** Median time of a run of so many rows, µs. */

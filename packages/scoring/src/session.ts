@@ -49,10 +49,13 @@ export type Feeds = Record<string, Tensor>;
 export type Results = Readonly<Record<string, Tensor>>;
 
 export interface Session {
+  /** How the runtime is called. */
   readonly call: 'native' | 'public';
+  /** Whether `run` gives the results at once, or a promise of them. */
+  readonly isSynchronous: boolean;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
-  /** Runs the graph for the outputs named. `native` gives the results at once, `public` a promise of them. */
+  /** Runs the graph for the outputs named. */
   run(feeds: Feeds, outputNames: readonly string[]): Results | Promise<Results>;
   /** Frees the native memory. Not while a run is under way. */
   close(): void;
@@ -82,7 +85,7 @@ export function inputTensor(type: ElementType, data: ElementArray, dims: readonl
 export async function openSession(model: Uint8Array, options: SessionOptions): Promise<Session> {
   if (options.provider !== undefined && options.provider !== 'cpu') keepFloat32();
   try {
-    return options.call === 'native' ? openNative(model, options) : await openPublic(model, options);
+    return await (options.call === 'native' ? openNative(model, options) : openPublic(model, options));
   } catch (cause) {
     if (cause instanceof AssayError) throw cause;
     throw new AssayError(
@@ -130,6 +133,7 @@ async function openPublic(model: Uint8Array, options: SessionOptions): Promise<S
     });
   return {
     call: 'public',
+    isSynchronous: false,
     inputs: info(session.inputMetadata, 'input'),
     outputs: info(session.outputMetadata, 'output'),
     run: (feeds, outputNames) => session.run(feeds, outputNames),
@@ -185,6 +189,7 @@ async function openNative(model: Uint8Array, options: SessionOptions): Promise<S
   let fetches: Record<string, null> = {};
   return {
     call: 'native',
+    isSynchronous: true,
     inputs: info(session.inputMetadata, 'input'),
     outputs: info(session.outputMetadata, 'output'),
     run: (feeds, outputNames) => {

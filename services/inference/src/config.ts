@@ -67,6 +67,16 @@ export const inferenceConfig = defineConfig('inference', {
     default: 1,
     description: 'Threads of one run. With more than one, some models give other bits from run to run.',
   }),
+  placement: setting(Type.Enum(['auto', 'loop', 'thread']), {
+    default: 'auto',
+    description:
+      'Where the runs of a model are done. `loop`: on the event loop, which is fastest for small models. `thread`: in a thread of its own, so that a long run holds up no other request. `auto`: on the loop, unless a full batch was measured to take more than 3 ms, or the model runs on a GPU.',
+  }),
+  isolation: setting(Type.Enum(['none', 'process']), {
+    default: 'none',
+    description:
+      'With `process` each version runs in a process of its own, whatever `placement` says: a model that crashes takes nothing else along, and is started again. It costs some 80 MB a version, and tenths of a millisecond a run.',
+  }),
   provider: setting(Type.Enum(['cpu', 'cuda', 'tensorrt']), {
     default: 'cpu',
     description:

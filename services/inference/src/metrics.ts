@@ -56,6 +56,11 @@ export const inferenceMetrics = defineMetrics('inference', {
     help: 'Failed tries to load a version.',
     labels: ['model', 'version', 'code'],
   }),
+  modelCrashes: counter({
+    name: 'assay_inference_model_crashes_total',
+    help: 'Processes of versions (isolation: process) that ended by themselves; they are started again.',
+    labels: ['model', 'version'],
+  }),
   heldBack: gauge({
     name: 'assay_inference_held_back_endpoints',
     help: 'Endpoints whose newest revision is not, or not wholly, applied because of a failure.',

@@ -86,6 +86,10 @@ export function createObserver(registry: Registry, log: Logger): Observer {
         'version could not be loaded; what serves now keeps serving, and it will be tried again',
       );
     },
+    versionCrashed(version, why) {
+      metrics.modelCrashes.bind({ model: version.modelName, version: String(version.version) }).inc();
+      log.error({ ...facts(version), why }, 'the process of a version ended by itself; it is started again');
+    },
     versionUnloaded(version, liveVersions) {
       for (const key of series.keys()) if (key.endsWith(`\0${version.id}`)) retired.add(key);
       for (const key of retired) {

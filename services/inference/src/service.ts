@@ -29,7 +29,7 @@ import { sharePackages } from './stream-threads/shared-packages.ts';
 import type { StreamThreads, StreamThreadsOptions } from './stream-threads/stream-threads.ts';
 import { chooseProvider, type ProviderChoice } from './versions/choose-provider.ts';
 import { graphsDir } from './versions/graphs-dir.ts';
-import { createVersionLoader } from './versions/load-version.ts';
+import { createVersionLoader, placeOf } from './versions/load-version.ts';
 
 export interface InferenceDependencies {
   /** Instead of the registry that the config names. */
@@ -72,7 +72,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
   const serving = createServing({
     routing: source.routing,
     packages,
-    load: createLoader(config, packages, provider, log),
+    load: createLoader(config, packages, provider, observer, log),
     observer,
     maxConcurrentLoads: config.maxConcurrentLoads,
     loadTimeoutMs: config.loadTimeoutMs,
@@ -161,6 +161,7 @@ function createLoader(
   config: InferenceConfig,
   packages: PackageSource,
   provider: ProviderChoice,
+  observer: Observer,
   log: Logger,
 ): LoadVersion {
   return createVersionLoader({
@@ -168,6 +169,8 @@ function createLoader(
     maxBatchRows: config.maxBatchRows,
     threads: config.threads,
     provider,
+    place: placeOf(config),
+    observer,
     maxQueueRows: config.maxQueueRows,
     graphCacheDir: graphsDir(config),
     log,

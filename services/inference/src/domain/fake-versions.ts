@@ -126,6 +126,7 @@ export function recordingObserver(): ServingObserver & { readonly told: string[]
     refused: (endpoint, code) => told.push(`refused ${endpoint ?? '?'} ${code}`),
     versionLoaded: (version) => told.push(`loaded ${version.id}`),
     versionFailed: (version, _error, attempt) => told.push(`failed to load ${version.id}, attempt ${attempt}`),
+    versionCrashed: (version, why) => told.push(`crashed ${version.id}: ${why}`),
     versionUnloaded: (version) => told.push(`unloaded ${version.id}`),
     endpointApplied: (endpoint, revision, complete) =>
       told.push(`${endpoint} serves revision ${revision}${complete ? '' : ' in part'}`),

@@ -85,6 +85,8 @@ export interface ServingObserver {
   refused(endpoint: string | undefined, code: ErrorCode): void;
   versionLoaded(version: RoutedVersion, loadMs: number, liveVersions: number): void;
   versionFailed(version: RoutedVersion, error: Error, attempt: number, retryInMs: number): void;
+  /** What ran the version ended by itself, and is started again. */
+  versionCrashed(version: RoutedVersion, why: string): void;
   versionUnloaded(version: RoutedVersion, liveVersions: number): void;
   endpointApplied(endpoint: string, revision: number, complete: boolean): void;
   /** The wanted revision of an endpoint cannot be applied; undefined when the problem is over. */

@@ -94,6 +94,9 @@ function createThreadServing(
       maxBatchRows: config.maxBatchRows,
       threads: config.threads,
       provider,
+      // This is a thread of its own already.
+      place: config.isolation === 'process' ? 'process' : 'loop',
+      observer,
       // Each partition has a slice or two waiting and no more, so nothing is ever refused for it.
       maxQueueRows: Number.MAX_SAFE_INTEGER,
       graphCacheDir: graphsDir(config),

@@ -5,15 +5,32 @@
 import { AssayError, type RoutedVersion } from '@assay/contracts';
 import { type ModelPackage, openPackage } from '@assay/model-package';
 import type { Logger } from '@assay/runtime';
-import { createBatcher, createExplainer, createScorer, type Explainer, type Scorer } from '@assay/scoring';
-import type { LoadedVersion, LoadVersion, PackageSource } from '../domain/version.ts';
+import {
+  createBatcher,
+  createExplainer,
+  createScorer,
+  type Explainer,
+  type Scorer,
+  type ScorerOptions,
+} from '@assay/scoring';
+import type { InferenceConfig } from '../config.ts';
+import type { LoadedVersion, LoadVersion, PackageSource, ServingObserver } from '../domain/version.ts';
 import type { ProviderChoice } from './choose-provider.ts';
+
+type Place = NonNullable<ScorerOptions['place']>;
+
+/** The two settings as one: a process is a place of its own. */
+export function placeOf({ placement, isolation }: Pick<InferenceConfig, 'placement' | 'isolation'>): Place {
+  return isolation === 'process' ? 'process' : placement;
+}
 
 export interface VersionLoaderOptions {
   readonly packages: PackageSource;
   readonly maxBatchRows: number;
   readonly threads: number;
   readonly provider: ProviderChoice;
+  readonly place: Place;
+  readonly observer: Pick<ServingObserver, 'versionCrashed'>;
   readonly maxQueueRows: number;
   /** Where packed graphs are kept. */
   readonly graphCacheDir: string;
@@ -28,6 +45,8 @@ export function createVersionLoader(options: VersionLoaderOptions): LoadVersion 
       threads: options.threads,
       provider: options.provider.provider,
       fallback: options.provider.fallback,
+      place: options.place,
+      onEnded: (why) => options.observer.versionCrashed(version, why),
       cacheDir: options.graphCacheDir,
       signal,
     });
@@ -77,6 +96,7 @@ function serve(
     outputTails,
     details: {
       executionClass: scorer.executionClass.id,
+      place: scorer.place,
       batching: scorer.batching,
       batchInvariant: scorer.batchInvariant,
       packed: scorer.packed,
