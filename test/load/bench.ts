@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { startAssay } from '../parts/assay.ts';
 import { benchBatch } from './batch.ts';
 import { benchLane } from './lane.ts';
+import { benchOverload } from './overload.ts';
 import { benchScoring, FLIGHT } from './scoring.ts';
 import { benchTraining } from './training.ts';
 
@@ -13,3 +14,4 @@ await benchScoring(inference.http, assay.run.pid, 'flight-delay', FLIGHT);
 await benchTraining(training.http);
 await benchBatch(registry.http);
 await benchLane();
+await benchOverload(5);

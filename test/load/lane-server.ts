@@ -2,7 +2,7 @@
  * The inference service as it ships, for the benchmark of the lane: one API key, metrics, limits, the sampled prediction
  * log. Models and keys come from this process, so that nothing else is measured. Prints its URL, then the key.
  *
- * node lane-server.ts on|off
+ * node lane-server.ts on|off [slow]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -12,9 +12,10 @@ import { join } from 'node:path';
 import type { KeySnapshot } from '@assay/contracts';
 import { formatKeyText, newSecret, secretSha256 } from '@assay/http';
 import { createService, createStaticModels, inferenceConfig } from '@assay/inference';
-import { attribute, float32Tensor, GraphBuilder } from '@assay/onnx';
+import { openPackage } from '@assay/model-package';
+import { attribute, float32Tensor, GraphBuilder, int64Tensor } from '@assay/onnx';
 import { createLogger, loadConfig } from '@assay/runtime';
-import { packageFromOnnx } from '@assay/scoring';
+import { createScorer, packageFromOnnx } from '@assay/scoring';
 
 const dir = mkdtempSync(join(tmpdir(), 'assay-lane-'));
 process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
@@ -69,10 +70,36 @@ function perceptron(widths: readonly number[], inputs: 'one' | 'named'): Uint8Ar
   return graph.build();
 }
 
+const SLOW_ROW_MS = 2;
+
+/** So long a row, in any company: a number is spread over many, which go through functions of single numbers. */
+function rowByRow(layers: number): Uint8Array {
+  const width = 16_384;
+  const graph = new GraphBuilder();
+  const x = graph.input('x', 'float32', ['N', 1]);
+  let last = graph.node('MatMul', [x, graph.constant(float32Tensor(new Float32Array(width).fill(0.5), [1, width]))]);
+  for (let layer = 0; layer < layers; layer++) last = graph.node(layer % 2 === 0 ? 'Tanh' : 'Sigmoid', [last]);
+  graph.node('ReduceMax', [last, graph.constant(int64Tensor([1]))], { outputs: ['y'] });
+  graph.output('y', 'float32', ['N', 1]);
+  return graph.build();
+}
+
+/** As many layers as take `SLOW_ROW_MS` on this machine. */
+async function slow(): Promise<Uint8Array> {
+  const trial = 40;
+  const path = join(dir, 'trial');
+  await packageFromOnnx(rowByRow(trial), { dir: path });
+  const scorer = await createScorer(await openPackage(path));
+  const rowMs = scorer.measured.fullBatchUs / 1000 / scorer.maxBatchRows;
+  scorer.close();
+  return rowByRow(Math.max(1, Math.round((trial * SLOW_ROW_MS) / rowMs)));
+}
+
 const models = {
   small: perceptron([30, 32, 2], 'one'),
   big: perceptron([1024, 256, 2], 'one'),
   named: perceptron([30, 32, 2], 'named'),
+  ...(process.argv[3] === 'slow' ? { slow: await slow() } : {}),
 };
 for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(dir, name) });
 const source = await createStaticModels(

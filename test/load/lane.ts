@@ -2,12 +2,10 @@
  * The inference service with the lane and without, beside a bare Fastify echo of the same body, in turns, so that noise
  * meets all alike. The servers have one core, the load another, where the machine lets them be pinned.
  */
-import { execFileSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { closedLoop, type RawTarget } from './closed-loop.ts';
 import { median, type Sample } from './generator.ts';
-import { residentMegabytes, type Server, startServer } from './processes.ts';
+import { type PinnedServer, pinning, startPinned } from './pinned.ts';
+import { residentMegabytes, type Server } from './processes.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
@@ -47,13 +45,13 @@ const CASES: readonly Case[] = [
 
 export async function benchLane(): Promise<void> {
   const pin = pinning();
-  await using echo = await start(pin, 'echo-server.ts');
-  await using on = await start(pin, 'lane-server.ts', 'on');
-  await using off = await start(pin, 'lane-server.ts', 'off');
+  await using echo = await startPinned(pin, 'echo-server.ts');
+  await using on = await startPinned(pin, 'lane-server.ts', 'on');
+  await using off = await startPinned(pin, 'lane-server.ts', 'off');
   console.log(`\nThe inference service with the lane and without: ratios over a bare Fastify echo of the same body`);
   console.log('model                      conn.   echo req/s    lane    off   lane/off   echo µs   lane µs    off µs');
   for (const { name, path, body, connections } of CASES) {
-    const ours = (server: StartedServer, what: string): RawTarget => ({
+    const ours = (server: PinnedServer, what: string): RawTarget => ({
       name: what,
       ...server,
       path,
@@ -88,27 +86,4 @@ export async function benchLane(): Promise<void> {
   }
   const megabytes = (server: Server) => `${residentMegabytes(server.pid).toFixed(0)} MB`;
   console.log(`resident memory: echo ${megabytes(echo)}, with the lane ${megabytes(on)}, without ${megabytes(off)}`);
-}
-
-interface StartedServer extends Server {
-  readonly key: string | undefined;
-}
-
-async function start(pin: readonly string[], script: string, ...args: readonly string[]): Promise<StartedServer> {
-  const path = fileURLToPath(new URL(`./${script}`, import.meta.url));
-  const [command = process.execPath, ...rest] = [...pin, process.execPath, path, ...args];
-  const server = await startServer(command, rest);
-  const [url = '', key] = server.url.split(' ');
-  return { url, key, pid: server.pid, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
-}
-
-/** Puts this process on its second core; gives the words that put another on the first. */
-function pinning(): string[] {
-  if (availableParallelism() < 2) return [];
-  try {
-    execFileSync('taskset', ['-a', '-p', '-c', '1', String(process.pid)], { stdio: 'ignore' });
-    return ['taskset', '-c', '0'];
-  } catch {
-    return []; // not Linux, or these cores are not ours: the scheduler decides
-  }
 }

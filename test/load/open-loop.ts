@@ -1,0 +1,148 @@
+/**
+ * Requests that arrive when they arrive, whether or not the ones before were answered, each with a deadline. Clients keep
+ * their connections; one that has waited for the deadline hangs up and connects again.
+ */
+import { connect, type Socket } from 'node:net';
+import type { RawTarget } from './closed-loop.ts';
+
+export interface OpenLoop {
+  readonly perSecond: number;
+  readonly seconds: number;
+  readonly deadlineMs: number;
+  /** What a client does whose deadline has passed. Default `hangsUp`; `waits`: it takes the late answer all the same. */
+  readonly impatience?: 'hangsUp' | 'waits';
+  /** Every request on a connection of its own. */
+  readonly reconnects?: boolean;
+}
+
+/** What became of the requests. Latencies are in milliseconds, as the client saw them. */
+export interface Outcomes {
+  readonly sent: number;
+  /** 200 within the deadline. */
+  readonly answeredMs: readonly number[];
+  /** 503, refused at once. */
+  readonly refusedMs: readonly number[];
+  readonly refusedWithoutRetryAfter: number;
+  /** Admitted, and told or found to be late: 504, or nothing within the deadline. */
+  readonly late: number;
+  /** Any other answer, by its status, and connections that broke. */
+  readonly others: ReadonlyMap<string, number>;
+}
+
+const END_OF_HEAD = Buffer.from('\r\n\r\n');
+/** The network and this process need some of the deadline too: a client hangs up a little later than it says. */
+const GRACE_MS = 20;
+
+interface Client {
+  readonly socket: Socket;
+  /** When its request was sent, while that waits. */
+  sentMs: number | undefined;
+}
+
+export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outcomes> {
+  const { hostname, port } = new URL(target.url);
+  const head = [
+    `POST ${target.path} HTTP/1.1`,
+    `Host: ${hostname}:${port}`,
+    'Content-Type: application/json',
+    `Assay-Timeout-Ms: ${load.deadlineMs}`,
+    ...(target.headers ?? []),
+  ];
+  const length = Buffer.byteLength(target.body);
+  const request = Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${length}\r\n\r\n${target.body}`);
+  const idle: Client[] = [];
+  const all = new Set<Client>();
+  const [answeredMs, refusedMs]: [number[], number[]] = [[], []];
+  const others = new Map<string, number>();
+  let [sent, late, refusedWithoutRetryAfter] = [0, 0, 0];
+  const count = (what: string): void => void others.set(what, (others.get(what) ?? 0) + 1);
+
+  function settle(client: Client, text: string): void {
+    const tookMs = performance.now() - (client.sentMs ?? Number.NaN);
+    client.sentMs = undefined;
+    const status = text.slice(9, 12);
+    if (status === '200' && tookMs <= load.deadlineMs + GRACE_MS) answeredMs.push(tookMs);
+    else if (status === '503') {
+      refusedMs.push(tookMs);
+      if (!/\r\nretry-after: [1-9]/i.test(text)) refusedWithoutRetryAfter++;
+    } else if (status === '200' || status === '504') late++;
+    else count(status);
+    if (load.reconnects === true || /\r\nconnection: close/i.test(text)) client.socket.destroy();
+    else idle.push(client);
+  }
+
+  function open(): Client {
+    const client: Client = {
+      socket: connect({ port: Number(port), host: hostname, noDelay: true }),
+      sentMs: undefined,
+    };
+    all.add(client);
+    let held: Buffer | undefined;
+    client.socket.on('data', (chunk: Buffer) => {
+      const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
+      held = bytes;
+      const end = bytes.indexOf(END_OF_HEAD);
+      if (end < 0) return;
+      const text = bytes.toString('latin1', 0, end);
+      const bodyBytes = Number(/\r\ncontent-length: (\d+)/i.exec(text)?.[1] ?? 0);
+      if (bytes.length < end + END_OF_HEAD.length + bodyBytes) return;
+      held = undefined;
+      if (client.sentMs !== undefined) settle(client, text);
+    });
+    client.socket.on('error', () => {});
+    client.socket.on('close', () => {
+      all.delete(client);
+      const at = idle.indexOf(client);
+      if (at >= 0) idle.splice(at, 1);
+      if (client.sentMs === undefined) return;
+      client.sentMs = undefined;
+      count('connection lost');
+    });
+    return client;
+  }
+
+  /** In the order of their sending: all wait for equally long. */
+  const waiting: { readonly client: Client; readonly sentMs: number }[] = [];
+
+  function send(nowMs: number): void {
+    const client = idle.pop() ?? open();
+    sent++;
+    client.sentMs = nowMs;
+    if (load.impatience !== 'waits') waiting.push({ client, sentMs: nowMs });
+    client.socket.write(request);
+  }
+
+  function hangUp(nowMs: number): void {
+    let gone = 0;
+    for (const { client, sentMs } of waiting) {
+      if (nowMs - sentMs < load.deadlineMs + GRACE_MS) break;
+      gone++;
+      if (client.sentMs !== sentMs) continue; // answered
+      client.sentMs = undefined;
+      late++;
+      client.socket.destroy();
+    }
+    waiting.splice(0, gone);
+  }
+
+  const startMs = performance.now();
+  const total = Math.round(load.perSecond * load.seconds);
+  while (sent < total) {
+    const due = Math.min(total, Math.floor(((performance.now() - startMs) * load.perSecond) / 1000));
+    const nowMs = performance.now();
+    while (sent < due) send(nowMs);
+    hangUp(nowMs);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  for (let waited = 0; waited < 2 * load.deadlineMs && Array.from(all).some(isBusy); waited += 5) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    hangUp(performance.now());
+  }
+  late += Array.from(all).filter(isBusy).length;
+  for (const { socket } of all) socket.removeAllListeners('close').destroy();
+  return { sent, answeredMs, refusedMs, refusedWithoutRetryAfter, late, others };
+}
+
+function isBusy({ sentMs }: Client): boolean {
+  return sentMs !== undefined;
+}
