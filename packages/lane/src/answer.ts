@@ -18,7 +18,7 @@ export interface WireText {
 }
 
 /** @throws AssayError INTERNAL for a header that would break out of its line */
-export function writeAnswer({ statusCode, headers, text }: LaneAnswer, context: AnswerContext): WireText {
+export function writeAnswer({ statusCode, headers, text, tail }: LaneAnswer, context: AnswerContext): WireText {
   const { requestId, echoesRequestId, closes, keepAliveSeconds } = context;
   let head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? 'Unknown'}\r\nassay-request-id: ${requestId}\r\n`;
   if (echoesRequestId) head += `x-request-id: ${requestId}\r\n`;
@@ -28,14 +28,15 @@ export function writeAnswer({ statusCode, headers, text }: LaneAnswer, context: 
     if (UNSAFE.test(value)) throw new AssayError('INTERNAL', `the header ${name} holds what no header may hold`);
     head += `${name}: ${value}\r\n`;
   }
-  const sizeBytes = Buffer.byteLength(text);
+  const textBytes = Buffer.byteLength(text);
+  const sizeBytes = textBytes + (tail?.length ?? 0);
   if (closes === 'draining') head += CLOSE;
   head +=
     closes !== 'no'
       ? `content-length: ${sizeBytes}\r\nDate: ${httpDate()}\r\n\r\n`
       : `content-length: ${sizeBytes}\r\nDate: ${httpDate()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`;
   // As many bytes as characters: ASCII, which is written faster as Latin-1.
-  return { text: head + text, encoding: sizeBytes === text.length ? 'latin1' : 'utf8' };
+  return { text: head + text, encoding: textBytes === text.length ? 'latin1' : 'utf8' };
 }
 
 const CLOSE = 'connection: close\r\n';

@@ -355,11 +355,20 @@ export class LaneConnection {
       statusCode = failed.statusCode;
       wire = writeAnswer(failed, context);
     }
-    if (!this.socket.write(wire.text, wire.encoding)) this.#needsDrain = true;
+    if (!this.#send(wire, answer.tail)) this.#needsDrain = true;
     this.#pending.shift();
     exchange.answered(route, request, caller, statusCode, performance.now() - startedMs);
     exchange.ended(this.socket);
     if (closes !== 'no') this.#finish();
+  }
+
+  #send({ text, encoding }: WireText, tail: Buffer | undefined): boolean {
+    if (tail === undefined) return this.socket.write(text, encoding);
+    this.socket.cork();
+    this.socket.write(text, encoding);
+    const isRoom = this.socket.write(tail);
+    this.socket.uncork();
+    return isRoom;
   }
 
   /** What was written goes out, and no more. Requests that wait are dropped when the socket closes. */

@@ -47,6 +47,8 @@ export interface LaneAnswer {
   /** Besides those that every answer has. */
   readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
+  /** Bytes behind the text. */
+  readonly tail?: Buffer;
 }
 
 /** A route as Fastify has it too: what the lane does not take goes there, and must be answered alike. */

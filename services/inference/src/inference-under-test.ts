@@ -11,6 +11,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
+  readonly bytes: Buffer;
   /** As JSON.parse reads it. */
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into the body as it expects it to be
   readonly body: any;
@@ -80,8 +81,9 @@ async function startService(service: Service): Promise<InferenceUnderTest> {
   const url = service.addresses.http ?? '';
   const call = async (path: string, init: RequestInit): Promise<Answer> => {
     const response = await fetch(`${url}${path}`, init);
-    const text = await response.text();
-    return { status: response.status, headers: response.headers, text, body: parsed(text) };
+    const bytes = Buffer.from(await response.arrayBuffer());
+    const text = bytes.toString();
+    return { status: response.status, headers: response.headers, text, bytes, body: parsed(text) };
   };
   return {
     url,

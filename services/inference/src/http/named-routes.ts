@@ -9,6 +9,7 @@ import type { PredictionLog } from '../predictions/prediction-log.ts';
 import { describeEndpoint, describeEndpointFully } from './endpoint-status.ts';
 import { EndpointDetails, EndpointStatusList } from './schemas.ts';
 import { createScore } from './score.ts';
+import { sendAnswer } from './send-answer.ts';
 
 export interface ScoringRoutesOptions {
   readonly dataplane: Dataplane;
@@ -88,7 +89,7 @@ function addScoreRoute(app: App, options: ScoringRoutesOptions): void {
       '/v1/endpoints/:name/score',
       {
         bodyLimit: bodyLimitBytes,
-        config: { access: 'score', endpointParam: 'name' },
+        config: { access: 'score', endpointParam: 'name', readsContentEncoding: true },
         // The schemas are the documentation: the encoder made from the signature checks and packs in one pass.
         validatorCompiler: () => (value) => ({ value }),
         schema: {
@@ -102,9 +103,7 @@ function addScoreRoute(app: App, options: ScoringRoutesOptions): void {
         },
       },
       async (request, reply) => {
-        const { text, headers } = await score(request);
-        reply.headers(headers);
-        return reply.send(text as never); // sent as it is: it already is the ScoreResponse as text
+        return sendAnswer(reply, await score(request));
       },
     );
   });

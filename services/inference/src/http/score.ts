@@ -1,6 +1,7 @@
 /** One request of named records, whichever way it came in. */
 import { newId } from '@assay/runtime';
 import { readCaller } from './caller.ts';
+import { encodeAnswer } from './content-coding.ts';
 import type { ScoringRoutesOptions } from './named-routes.ts';
 import { readJson } from './read-json.ts';
 import { predictionId, readScoreRequest, writeScoreResponse } from './score-body.ts';
@@ -13,7 +14,8 @@ export type Score = (request: ScoringRequest) => Promise<ScoringAnswer>;
 export function createScore({ dataplane, predictions, ...limits }: ScoringRoutesOptions): Score {
   return async (request) => {
     const receivedAtMs = performance.now();
-    const body = bodyBytes(request);
+    const bytes = bodyBytes(request, limits.bodyLimitBytes);
+    const body = bytes instanceof Promise ? await bytes : bytes; // no turn is lost where there is nothing to decode
     const { name } = request.params as { name: string }; // of the route of named records
     let records: readonly unknown[] = [];
     let explain = false;
@@ -32,6 +34,7 @@ export function createScore({ dataplane, predictions, ...limits }: ScoringRoutes
       recordOf: (row) => records[row],
       sizeBytes: body.length,
     });
-    return { statusCode: 200, text: writeScoreResponse(scored, id), headers: JSON_HEADERS };
+    const answer = { statusCode: 200, text: writeScoreResponse(scored, id), headers: JSON_HEADERS } as const;
+    return encodeAnswer(request.raw.headers, answer);
   };
 }

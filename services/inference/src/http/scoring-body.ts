@@ -1,7 +1,7 @@
-/** How the scoring routes take their requests: bodies as bytes, checked for nothing but how they are encoded. */
+/** How the scoring routes take their requests and give their answers: as bytes, with nothing lost on the way. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
-import { AssayError } from '@assay/contracts';
+import { decodeContent } from './content-coding.ts';
 
 /** What scoring reads of a request's head. */
 export interface ScoringHead {
@@ -20,22 +20,20 @@ export interface ScoringRequest {
 /** A request that was scored. */
 export interface ScoringAnswer {
   readonly statusCode: 200;
-  /** JSON. */
   readonly text: string;
+  /** Bytes behind the text. */
+  readonly tail?: Buffer;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The bytes of a scoring request. @throws UNSUPPORTED_MEDIA_TYPE */
-export function bodyBytes(request: ScoringRequest): Buffer {
-  const { headers } = request.raw;
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new AssayError(
-      'UNSUPPORTED_MEDIA_TYPE',
-      `the content encoding ${JSON.stringify(encoding)} is not read by this route; send the body as it is`,
-    );
-  }
-  return Buffer.isBuffer(request.body) ? request.body : EMPTY; // no body at all is null
+/**
+ * The bytes of a scoring request, decoded. A promise only where there is something to decode.
+ * @throws UNSUPPORTED_MEDIA_TYPE, INVALID_ARGUMENT, PAYLOAD_TOO_LARGE for more than `limitBytes` once decoded
+ */
+export function bodyBytes(request: ScoringRequest, limitBytes: number): Buffer | Promise<Buffer> {
+  const body = Buffer.isBuffer(request.body) ? request.body : EMPTY; // no body at all is null
+  const encoding = request.raw.headers['content-encoding'];
+  return encoding === undefined || encoding === 'identity' ? body : decodeContent(body, encoding, limitBytes);
 }
 
 const EMPTY = Buffer.alloc(0);

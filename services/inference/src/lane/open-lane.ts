@@ -6,6 +6,7 @@ import { createMetrics, type Logger, type Registry } from '@assay/runtime';
 import type { ScoringRoutesOptions } from '../http/named-routes.ts';
 import { createInfer } from '../http/oip/infer.ts';
 import { SERVER_LIVE } from '../http/oip/routes.ts';
+import { HEADER_LENGTH } from '../http/oip/split-body.ts';
 import { createScore } from '../http/score.ts';
 import type { ScoringAnswer, ScoringRequest } from '../http/scoring-body.ts';
 import { laneMetrics } from './metrics.ts';
@@ -48,8 +49,7 @@ function laneRoutes(options: OpenLaneOptions): LaneRoute[] {
     endpointParam: 'model',
     bodyLimitBytes,
     takes: ({ headers }) =>
-      (headers['content-type'] ?? 'application/json') === 'application/json' &&
-      headers['inference-header-content-length'] === undefined,
+      headers[HEADER_LENGTH] !== undefined || (headers['content-type'] ?? 'application/json') === 'application/json',
     handle: answerBy(infer),
   });
   return [

@@ -35,8 +35,8 @@ const INTEGERS: readonly Datatype[] = [...SMALL_INTEGERS, 'INT32', 'UINT32'];
 
 /** The datatypes that each type of feature takes; the first is its own. */
 export const TAKEN: Readonly<Record<Dtype, readonly Datatype[]>> = {
-  float32: ['FP32', ...SMALL_INTEGERS],
-  float64: ['FP64', 'FP32', ...INTEGERS],
+  float32: ['FP32', 'FP16', ...SMALL_INTEGERS],
+  float64: ['FP64', 'FP32', 'FP16', ...INTEGERS],
   int64: ['INT64', ...INTEGERS],
   string: ['BYTES'],
   bool: ['BOOL'],

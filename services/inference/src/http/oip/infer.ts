@@ -6,13 +6,16 @@ import type { Scored } from '../../domain/dataplane.ts';
 import type { ServedVariant } from '../../domain/routing-table.ts';
 import { recordOfTensors } from '../../predictions/record-of-tensors.ts';
 import { readCaller } from '../caller.ts';
+import { encodeAnswer } from '../content-coding.ts';
 import type { ScoringRoutesOptions } from '../named-routes.ts';
 import { readJson } from '../read-json.ts';
 import { predictionId } from '../score-body.ts';
 import { bodyBytes, type ScoringAnswer, type ScoringRequest } from '../scoring-body.ts';
-import { binaryRefused, type InferRequest, readInferRequest } from './read-infer-request.ts';
+import { type InferRequest, readInferRequest, readRawRequest } from './read-infer-request.ts';
 import { scanInferRequest } from './scan-infer-request.ts';
-import { writeInferResponse } from './write-infer-response.ts';
+import { HEADER_LENGTH, splitBody } from './split-body.ts';
+import { takeFloats } from './take-floats.ts';
+import { type WrittenResponse, writeInferResponse } from './write-infer-response.ts';
 
 /** A version pins one of the endpoint's variants. */
 export interface ModelParams {
@@ -26,29 +29,35 @@ const PREDICTION_ID_HEADER = 'assay-prediction-id';
 export type Infer = (request: ScoringRequest) => Promise<ScoringAnswer>;
 
 /** @returns what answers a request: its predictions are `ID-0`, `ID-1`, … of the id in the header */
-export function createInfer({ dataplane, maxRecords, predictions }: ScoringRoutesOptions): Infer {
+export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions }: ScoringRoutesOptions): Infer {
   return async (request) => {
     const receivedAtMs = performance.now();
-    checkContentType(request.raw.headers);
-    const body = bodyBytes(request);
+    const { headers } = request.raw;
+    checkContentType(headers);
+    const bytes = bodyBytes(request, bodyLimitBytes);
+    const body = bytes instanceof Promise ? await bytes : bytes; // no turn is lost where there is nothing to decode
+    const { json, binary } = splitBody(body, headers);
     const { model, version } = request.params as ModelParams; // of the routes of infer
     let read: InferRequest | undefined;
     let requestId: string | undefined;
     const readWhole = (signature: Signature): InferRequest => {
-      read ??= readInferRequest(readJson(body, signature), signature, maxRecords);
+      read ??=
+        binary !== undefined && json.length === 0
+          ? readRawRequest(binary, signature, maxRecords)
+          : readInferRequest(readJson(json, signature), signature, maxRecords, binary);
       return read;
     };
     const scored = await dataplane.score(
       model,
       (signature) => (batch) => {
-        const scanned = scanInferRequest(body, signature, batch, maxRecords);
+        const scanned = binary === undefined ? scanInferRequest(body, signature, batch, maxRecords) : undefined;
         if (scanned !== undefined) {
           requestId = scanned.id;
           return scanned.rows;
         }
         const { id, inputs } = readWhole(signature);
         requestId = id;
-        return batch.appendTensors(inputs);
+        return takeFloats(inputs, batch) ?? batch.appendTensors(inputs);
       },
       readCaller(request.raw, 'oip', receivedAtMs, { version }),
     );
@@ -62,20 +71,35 @@ export function createInfer({ dataplane, maxRecords, predictions }: ScoringRoute
       },
       sizeBytes: body.length,
     });
-    const text = writeInferResponse(headOf(scored), requestId, scored.rows, read?.outputs);
-    return { statusCode: 200, text, headers: { 'content-type': 'application/json', [PREDICTION_ID_HEADER]: id } };
+    const written = writeInferResponse(headOf(scored), requestId, scored.rows, read?.outputs);
+    return encodeAnswer(headers, answerOf(written, id));
   };
 }
 
-function checkContentType(headers: IncomingHttpHeaders): void {
-  if (headers['inference-header-content-length'] !== undefined) {
-    throw binaryRefused('header Inference-Header-Content-Length');
+function answerOf({ json, binary }: WrittenResponse, id: string): ScoringAnswer {
+  if (binary === undefined) {
+    return { statusCode: 200, text: json, headers: { 'content-type': 'application/json', [PREDICTION_ID_HEADER]: id } };
   }
+  return {
+    statusCode: 200,
+    text: json,
+    tail: binary,
+    headers: {
+      'content-type': 'application/octet-stream',
+      [HEADER_LENGTH]: String(Buffer.byteLength(json)),
+      [PREDICTION_ID_HEADER]: id,
+    },
+  };
+}
+
+/** With bytes behind the JSON any type will do: the header says what they are. */
+function checkContentType(headers: IncomingHttpHeaders): void {
+  if (headers[HEADER_LENGTH] !== undefined) return;
   const contentType = headers['content-type'];
   if (contentType === undefined || /^application\/json *(;|$)/i.test(contentType)) return;
   throw new AssayError(
     'UNSUPPORTED_MEDIA_TYPE',
-    `the content type ${JSON.stringify(contentType)} is not read by this route; send application/json`,
+    `the content type ${JSON.stringify(contentType)} is not read by this route; send application/json, or binary tensors with the header Inference-Header-Content-Length`,
   );
 }
 

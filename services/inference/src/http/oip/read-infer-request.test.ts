@@ -131,9 +131,15 @@ describe('an inference request', () => {
   });
 
   test('gives the outputs that are asked for, and refuses unknown ones', () => {
-    expect(read(f64, { outputs: [{ name: 'label', parameters: { binary_data: true } }] }).outputs).toEqual(['label']);
-    expect(read(f64).outputs).toBeUndefined();
-    expect(read(f64, { outputs: [] }).outputs).toBeUndefined();
+    const label = { name: 'label', isBinary: false };
+    const all = [label, { name: 'probabilities', isBinary: false }];
+    expect(read(f64).outputs).toEqual(all);
+    expect(read(f64, { outputs: [] }).outputs).toEqual(all);
+    expect(read(f64, { outputs: [{ name: 'label' }] }).outputs).toEqual([label]);
+    const asBytes = { outputs: [{ name: 'label', parameters: { binary_data: true } }] };
+    expect(read(f64, asBytes).outputs).toEqual([{ ...label, isBinary: true }]);
+    const allAsBytes = all.map((output) => ({ ...output, isBinary: true }));
+    expect(read(f64, { parameters: { binary_data_output: true } }).outputs).toEqual(allAsBytes);
     expect(refusal({ inputs: [f64], outputs: [{ name: 'labels' }] })).toMatch(
       /no output "labels"; expected one of label/,
     );
@@ -144,7 +150,9 @@ describe('an inference request', () => {
     expect(refusal({ inputs: [{ ...f64, name: 'f46' }] })).toMatch(/no input "f46"; did you mean "f64"/);
     expect(refusal({ inputs: [f64], output: [] })).toMatch(/unknown key "output"; did you mean "outputs"/);
     expect(refusal({ inputs: [f64, f64] })).toMatch(/inputs\[1\]\.name: "f64" is given twice/);
-    expect(refusal({ inputs: [{ ...f64, parameters: { binary_data_size: 8 } }] })).toMatch(/UNSUPPORTED_MEDIA_TYPE/);
+    expect(refusal({ inputs: [{ ...f64, parameters: { binary_data_size: 8 } }] })).toMatch(
+      /inputs\[0\]\.data: is given, and binary_data_size too/,
+    );
     for (const body of [
       null,
       [],

@@ -4,15 +4,18 @@
  * values are what the signature allows is the encoder's to say.
  * https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
  */
-import { AssayError, type ErrorDetail, type Feature, nearest, type Signature } from '@assay/contracts';
-import type { InputTensor } from '@assay/scoring';
-import { type Datatype, INTEGER_BOUNDS, TAKEN } from './datatypes.ts';
+import { AssayError, type ErrorDetail, elementCount, type Feature, nearest, type Signature } from '@assay/contracts';
+import type { InputTensor, TensorData } from '@assay/scoring';
+import { BadBytes, bytesOf, readBinaryData } from './binary-data.ts';
+import { DATATYPE_OF, type Datatype, INTEGER_BOUNDS, TAKEN } from './datatypes.ts';
+import { parameterOf, quote, readFlag, readObject, wrong, wrongPlaces } from './places.ts';
+import { type RequestedOutput, readOutputs } from './read-outputs.ts';
 
 export interface InferRequest {
   readonly id: string | undefined;
   readonly inputs: readonly InputTensor[];
-  /** The outputs asked for, in their order; undefined when all are. */
-  readonly outputs: readonly string[] | undefined;
+  /** Those asked for, in their order. */
+  readonly outputs: readonly RequestedOutput[];
 }
 
 const MAX_RANK = 8;
@@ -20,14 +23,14 @@ const MAX_DETAILS = 20;
 const MAX_ID_LENGTH = 1024;
 const REQUEST_KEYS = ['id', 'parameters', 'inputs', 'outputs', 'model_name', 'model_version'];
 const INPUT_KEYS = ['name', 'shape', 'datatype', 'parameters', 'data'];
-const OUTPUT_KEYS = ['name', 'parameters'];
 
-type Fields = Readonly<Record<string, unknown>>;
-
-/** @throws INVALID_ARGUMENT with the places; PAYLOAD_TOO_LARGE for more than `maxRows` rows */
-export function readInferRequest(body: unknown, signature: Signature, maxRows: number): InferRequest {
+/**
+ * @param binary what is behind the JSON; undefined where the request says nothing of it
+ * @throws INVALID_ARGUMENT with the places; PAYLOAD_TOO_LARGE for more than `maxRows` rows
+ */
+export function readInferRequest(body: unknown, signature: Signature, maxRows: number, binary?: Buffer): InferRequest {
   const request = readObject(body, 'body', REQUEST_KEYS);
-  const { id, inputs, outputs } = request;
+  const { id, inputs, outputs, parameters } = request;
   if (id !== undefined && id !== null && (typeof id !== 'string' || id.length > MAX_ID_LENGTH)) {
     throw wrong('id', `must be a string of at most ${MAX_ID_LENGTH} characters`);
   }
@@ -36,32 +39,115 @@ export function readInferRequest(body: unknown, signature: Signature, maxRows: n
     throw wrong('inputs', `has ${inputs.length} tensors; the model takes ${signature.features.length}`);
   }
   const seen = new Set<string>();
+  const section = new BinarySection(binary);
+  const tensors = inputs.map((input, i) => {
+    const tensor = readInput(input, `inputs[${i}]`, signature, maxRows, section);
+    if (seen.has(tensor.name)) throw wrong(`inputs[${i}].name`, `"${tensor.name}" is given twice`);
+    seen.add(tensor.name);
+    return tensor;
+  });
+  section.checkEnd();
+  const isBinary = readFlag(parameters, 'binary_data_output', 'parameters') ?? false;
+  return { id: id ?? undefined, inputs: tensors, outputs: readOutputs(outputs, signature, isBinary) };
+}
+
+/** A request that is nothing but the bytes of the one input: its shape follows from their number. */
+export function readRawRequest(binary: Buffer, signature: Signature, maxRows: number): InferRequest {
+  const [feature, ...others] = signature.features;
+  if (feature === undefined || others.length > 0) {
+    throw wrong('body', `is raw bytes, which only a model of one input takes; this one has ${others.length + 1}`);
+  }
+  const datatype = DATATYPE_OF[feature.dtype];
+  // Of texts there may be any number; a row of them is what raw bytes can say.
+  const rowBytes = datatype === 'BYTES' ? binary.length : bytesOf(datatype, elementCount(feature.shape));
+  const rows = rowBytes === 0 ? 0 : binary.length / rowBytes;
+  if (!Number.isInteger(rows) || rows < 1) {
+    throw wrong('body', `has ${binary.length} bytes; a row of input "${feature.name}" has ${rowBytes}`);
+  }
+  checkRows(rows, maxRows, 'body');
+  const shape = [rows, ...feature.shape];
+  const data = readBytes(binary, datatype, feature, shape, 'body');
   return {
-    id: id ?? undefined,
-    inputs: inputs.map((input, i) => {
-      const tensor = readInput(input, `inputs[${i}]`, signature, maxRows);
-      if (seen.has(tensor.name)) throw wrong(`inputs[${i}].name`, `"${tensor.name}" is given twice`);
-      seen.add(tensor.name);
-      return tensor;
-    }),
-    outputs: readOutputs(outputs, signature),
+    id: undefined,
+    inputs: [{ name: feature.name, dtype: feature.dtype, shape, data }],
+    outputs: readOutputs(undefined, signature, true),
   };
 }
 
-function readInput(value: unknown, place: string, signature: Signature, maxRows: number): InputTensor {
+/** The bytes behind the JSON, which the inputs take in their order. */
+class BinarySection {
+  readonly #bytes: Buffer | undefined;
+  #at = 0;
+
+  constructor(bytes: Buffer | undefined) {
+    this.#bytes = bytes;
+  }
+
+  take(size: unknown, place: string): Buffer {
+    if (this.#bytes === undefined) {
+      throw wrong(place, 'says that bytes follow, and the header Inference-Header-Content-Length does not say where');
+    }
+    const left = this.#bytes.length - this.#at;
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || size > left) {
+      throw wrong(place, `${quote(size)} is no number of the ${left} bytes that are left behind the JSON`);
+    }
+    this.#at += size;
+    return this.#bytes.subarray(this.#at - size, this.#at);
+  }
+
+  checkEnd(): void {
+    const left = (this.#bytes?.length ?? 0) - this.#at;
+    if (left > 0) throw wrong('body', `has ${left} bytes behind the JSON that are no input's`);
+  }
+}
+
+function readInput(
+  value: unknown,
+  place: string,
+  signature: Signature,
+  maxRows: number,
+  section: BinarySection,
+): InputTensor {
   const input = readObject(value, place, INPUT_KEYS);
   const feature = findFeature(input.name, `${place}.name`, signature);
   const datatype = checkDatatype(input.datatype, feature, `${place}.datatype`);
-  if (hasParameter(input.parameters, 'binary_data_size')) throw binaryRefused(`${place}.parameters`);
   const shape = readShape(input.shape, `${place}.shape`);
   const [rows = 0] = shape;
-  if (rows > maxRows) {
-    throw new AssayError('PAYLOAD_TOO_LARGE', `${place}.shape: ${rows} rows; one request may have ${maxRows}`);
-  }
+  checkRows(rows, maxRows, `${place}.shape`);
   checkAgainstFeature(shape, feature, `${place}.shape`);
+  const size = parameterOf(input.parameters, 'binary_data_size');
+  if (size !== undefined) {
+    if (input.data !== undefined) throw wrong(`${place}.data`, 'is given, and binary_data_size too');
+    const bytes = section.take(size, `${place}.parameters.binary_data_size`);
+    return { name: feature.name, dtype: feature.dtype, shape, data: readBytes(bytes, datatype, feature, shape, place) };
+  }
+  if (datatype === 'FP16') throw wrong(`${place}.datatype`, 'FP16 has no form in JSON; send it as binary data');
   if (!Array.isArray(input.data)) throw wrong(`${place}.data`, 'must be a list');
   const flat = flatten(input.data, shape, `${place}.data`);
   return { name: feature.name, dtype: feature.dtype, shape, data: convert(flat, datatype, `${place}.data`) };
+}
+
+function checkRows(rows: number, maxRows: number, place: string): void {
+  if (rows <= maxRows) return;
+  throw new AssayError('PAYLOAD_TOO_LARGE', `${place}: ${rows} rows; one request may have ${maxRows}`);
+}
+
+/** In the array that the feature's rules take. */
+function readBytes(
+  bytes: Buffer,
+  datatype: Datatype,
+  { dtype }: Feature,
+  shape: readonly number[],
+  place: string,
+): TensorData {
+  try {
+    const data = readBinaryData(bytes, datatype, elementCount(shape));
+    // Narrower numbers than the feature's are judged one by one, as they are in JSON; each is exact in its type.
+    return datatype === DATATYPE_OF[dtype] || datatype === 'BYTES' ? data : Array.from(data as ArrayLike<number>);
+  } catch (error) {
+    if (error instanceof BadBytes) throw wrong(place, error.message);
+    throw error;
+  }
 }
 
 const byName = new WeakMap<Signature, Map<string, Feature>>();
@@ -185,70 +271,4 @@ function checkAll(
     if (!isRight(data[i])) details.push({ place: `${place}[${i}]`, message: `${quote(data[i])} ${message}`, expected });
   }
   if (details.length > 0) throw wrongPlaces(details);
-}
-
-function readOutputs(value: unknown, signature: Signature): string[] | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value)) throw wrong('outputs', 'must be a list');
-  if (value.length === 0) return undefined;
-  const known = signature.outputs.map((output) => output.name);
-  if (value.length > known.length) throw wrong('outputs', `asks for ${value.length}; the model has ${known.length}`);
-  const names = value.map((one: unknown, i) => {
-    const { name, parameters } = readObject(one, `outputs[${i}]`, OUTPUT_KEYS);
-    if (typeof name !== 'string' || !known.includes(name)) {
-      throw wrong(`outputs[${i}].name`, `the model has no output ${quote(name)}`, `one of ${known.join(', ')}`);
-    }
-    if (hasParameter(parameters, 'classification')) {
-      throw wrong(`outputs[${i}].parameters`, 'the classification extension is not supported; leave it out');
-    }
-    return name;
-  });
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw wrong('outputs', `asks for "${twice}" twice`);
-  return names;
-}
-
-function readObject(value: unknown, place: string, known: readonly string[]): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(place, 'must be an object');
-  const fields = value as Fields; // any object may be read by key; what is not there is undefined
-  for (const key in fields) {
-    if (!known.includes(key)) {
-      const suggestion = nearest(key.slice(0, 64), known);
-      const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`;
-      throw wrong(place, `unknown key ${quote(key)}${hint}`, `one of ${known.join(', ')}`);
-    }
-  }
-  return fields;
-}
-
-/** Whether the parameter is there with another value than false, null or 0. */
-function hasParameter(parameters: unknown, name: string): boolean {
-  if (typeof parameters !== 'object' || parameters === null) return false;
-  return Object.hasOwn(parameters, name) && Boolean((parameters as Fields)[name]); // an object may be read by key
-}
-
-export function binaryRefused(place: string): AssayError {
-  return new AssayError(
-    'UNSUPPORTED_MEDIA_TYPE',
-    `${place}: binary tensors are not supported; send JSON data (tritonclient: set_data_from_numpy(…, binary_data=False))`,
-  );
-}
-
-function wrong(place: string, message: string, expected?: string): AssayError {
-  return wrongPlaces([{ place, message, ...(expected === undefined ? {} : { expected }) }]);
-}
-
-function wrongPlaces(details: readonly ErrorDetail[]): AssayError {
-  const [first] = details;
-  const expected = first?.expected === undefined ? '' : `; expected ${first.expected}`;
-  const more = details.length > 1 ? ` (and ${details.length - 1} more)` : '';
-  return new AssayError('INVALID_ARGUMENT', `${first?.place}: ${first?.message}${expected}${more}`, { details });
-}
-
-function quote(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (typeof value === 'bigint') return value.toString().slice(0, 40);
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

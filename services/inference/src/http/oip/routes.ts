@@ -4,6 +4,7 @@ import { type App, acceptRawJson, renderErrorsUnder } from '@assay/http';
 import Type from 'typebox';
 import { pinnedVariant, type ServedEndpoint } from '../../domain/routing-table.ts';
 import type { ScoringRoutesOptions } from '../named-routes.ts';
+import { sendAnswer } from '../send-answer.ts';
 import { DATATYPE_OF } from './datatypes.ts';
 import { createInfer, type ModelParams } from './infer.ts';
 import {
@@ -49,7 +50,7 @@ function addServerRoutes(app: App, { dataplane, version, isReady }: OipRoutesOpt
   app.get(
     '/v2',
     { config, schema: { tags, summary: 'Server metadata', response: { 200: ServerMetadata, default: OipError } } },
-    () => ({ name: 'assay', version, extensions: [] }),
+    () => ({ name: 'assay', version, extensions: ['binary_tensor_data', 'classification'] }),
   );
   app.get(
     '/v2/health/live',
@@ -110,7 +111,7 @@ function addInferRoutes(app: App, options: OipRoutesOptions): void {
         {
           bodyLimit: bodyLimitBytes,
           validatorCompiler: () => (value) => ({ value }),
-          config: { access: 'score', endpointParam: 'model', takesUnknownQuery: true },
+          config: { access: 'score', endpointParam: 'model', takesUnknownQuery: true, readsContentEncoding: true },
           schema: {
             tags,
             summary: 'Infer, all rows or none',
@@ -120,9 +121,7 @@ function addInferRoutes(app: App, options: OipRoutesOptions): void {
           },
         },
         async (request, reply) => {
-          const { text, headers } = await infer(request);
-          reply.headers(headers);
-          return reply.send(text as never); // sent as it is: it already is the InferResponseBody as text
+          return sendAnswer(reply, await infer(request));
         },
       );
     }
