@@ -44,6 +44,9 @@ export function exactInteger(value: bigint): number | object {
   return Number.isSafeInteger(asNumber) ? asNumber : rawJson(value.toString());
 }
 
+/** JSON.stringify writes it without its sign; with a fraction, as readers take `-0` for an integer, which has none. */
+export const MINUS_ZERO: object = rawJson('-0.0');
+
 /** `JSON.stringify`, with bigints written as integer literals. */
 export function stringifyExactJson(value: unknown, space?: number): string {
   return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? exactInteger(item) : item), space);

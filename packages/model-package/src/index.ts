@@ -1,4 +1,4 @@
-export { exactInteger, parseExactJson, stringifyExactJson } from './exact-json.ts';
+export { exactInteger, MINUS_ZERO, parseExactJson, stringifyExactJson } from './exact-json.ts';
 export {
   AssayManifest,
   type Calibration,

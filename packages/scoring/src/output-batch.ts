@@ -1,6 +1,6 @@
 /** What the graph gave, typed by the signature. */
 import { AssayError, elementCount, type Output, type Signature } from '@assay/contracts';
-import { exactInteger } from '@assay/model-package';
+import { exactInteger, MINUS_ZERO } from '@assay/model-package';
 import type { OutputBatch, OutputData, OutputTensor } from './interfaces.ts';
 import type { ElementType, Results, TensorInfo } from './session.ts';
 import { formatTimestamp } from './timestamp.ts';
@@ -215,6 +215,7 @@ function jsonElement(dtype: Output['dtype'], value: OutputData[number] | undefin
   switch (typeof value) {
     case 'number':
       if (dtype === 'bool') return value === 1;
+      if (Object.is(value, -0)) return MINUS_ZERO;
       return Number.isFinite(value) ? value : null;
     case 'bigint':
       return dtype === 'timestamp' ? (formatTimestamp(value) ?? null) : exactInteger(value);

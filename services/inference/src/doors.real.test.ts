@@ -88,7 +88,7 @@ describe('named records', () => {
   });
 
   test('other content types and encodings are refused', async () => {
-    for (const headers of [{ 'content-type': 'text/plain' }, { 'content-encoding': 'gzip' }] as Record<
+    for (const headers of [{ 'content-type': 'text/plain' }, { 'content-encoding': 'br' }] as Record<
       string,
       string
     >[]) {
@@ -255,7 +255,7 @@ describe('the Open Inference Protocol', () => {
     expect((await inference.get('/v2')).body).toEqual({
       name: 'assay',
       version: expect.any(String),
-      extensions: ['binary_tensor_data', 'classification'],
+      extensions: ['binary_tensor_data', 'classification', 'model_configuration', 'model_repository', 'statistics'],
     });
     expect((await inference.get('/v2/health/live')).text).toBe('{"live":true}');
     expect((await inference.get('/v2/health/ready')).text).toBe('{"ready":true}');

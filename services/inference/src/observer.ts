@@ -1,6 +1,7 @@
 /** What the domain tells, as metrics and log lines. */
 import { AssayError, type Door, type ErrorCode, type RoutedVersion } from '@assay/contracts';
 import { type BoundCounter, type BoundHistogram, createMetrics, type Logger, type Registry } from '@assay/runtime';
+import { ScoreStatistics } from './domain/score-statistics.ts';
 import type { ScoreRecorder, ServingObserver } from './domain/version.ts';
 import { inferenceMetrics } from './metrics.ts';
 import type { DropReason } from './predictions/prediction-log.ts';
@@ -159,7 +160,9 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
     return found;
   };
   const batch = metrics.batchRows.bind(labels);
+  const statistics = new ScoreStatistics();
   return {
+    statistics,
     scored(door, rows, batchRows, queueMs, inferenceMs, totalMs) {
       const { queue, inference, total } = doorOf(door);
       ok.inc();
@@ -168,6 +171,7 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
       inference.observe(inferenceMs / 1000);
       total.observe(totalMs / 1000);
       batch.observe(batchRows);
+      statistics.scored(rows, batchRows, queueMs, inferenceMs, totalMs);
     },
     failed(code) {
       let failed = failures.get(code);
@@ -176,6 +180,7 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
         failures.set(code, failed);
       }
       failed.inc();
+      statistics.failures++;
     },
     forget() {
       for (const code of ['OK', ...failures.keys()]) metrics.requests.remove({ ...labels, code });

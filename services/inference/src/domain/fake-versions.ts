@@ -1,6 +1,7 @@
 /** Versions that exist only as objects, for tests of the rules that decide about them. */
 import type { RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { ScoredRows } from '@assay/scoring';
+import { ScoreStatistics } from './score-statistics.ts';
 import type { LoadedVersion, LoadVersion, ScoreRecorder, ServingObserver } from './version.ts';
 
 export const SIGNATURE: Signature = {
@@ -119,7 +120,11 @@ const NO_OUTPUTS: ScoredRows['outputs'] = {
 /** An observer that remembers what it was told, as sentences. */
 export function recordingObserver(): ServingObserver & { readonly told: string[] } {
   const told: string[] = [];
-  const recorder: ScoreRecorder = { scored: () => told.push('scored'), failed: (code) => told.push(`failed ${code}`) };
+  const recorder: ScoreRecorder = {
+    statistics: new ScoreStatistics(),
+    scored: () => told.push('scored'),
+    failed: (code) => told.push(`failed ${code}`),
+  };
   return {
     told,
     recorder: () => recorder,

@@ -8,6 +8,7 @@
  */
 import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { Explanation, InputBatch, ScoredRows } from '@assay/scoring';
+import type { ScoreStatistics } from './score-statistics.ts';
 
 /**
  * Puts a request's rows into the batch that is being gathered and gives their number. All or nothing: it throws
@@ -73,6 +74,7 @@ export interface PackageSource {
 
 /** Measures of one endpoint and version, bound once so that a request pays no look-up. */
 export interface ScoreRecorder {
+  readonly statistics: ScoreStatistics;
   /** All times in milliseconds. */
   scored(door: Door, rows: number, batchRows: number, queueMs: number, inferenceMs: number, totalMs: number): void;
   failed(code: ErrorCode): void;

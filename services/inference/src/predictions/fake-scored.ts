@@ -3,6 +3,7 @@ import type { OutputBatch } from '@assay/scoring';
 import type { Scored } from '../domain/dataplane.ts';
 import { routedEndpoint, routedVersion, SIGNATURE } from '../domain/fake-versions.ts';
 import { serveEndpoint } from '../domain/routing-table.ts';
+import { ScoreStatistics } from '../domain/score-statistics.ts';
 
 /** What the dataplane gives for a request of so many rows. */
 export function scored(rows: number): Scored {
@@ -33,7 +34,7 @@ export function scored(rows: number): Scored {
     queuedRows: 0,
     async close() {},
   };
-  const recorder = { scored() {}, failed() {} };
+  const recorder = { statistics: new ScoreStatistics(), scored() {}, failed() {} };
   const variant = { version, weight: 10_000, live: { version, loaded, requests: 0 }, recorder };
   const endpoint = serveEndpoint(routedEndpoint('flights', 7, [3]), [variant]);
   return { endpoint, variant, rows: { outputs, firstRow: 0, rows, queueMs: 0, inferenceMs: 0, batchRows: rows } };

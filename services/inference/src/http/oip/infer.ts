@@ -92,11 +92,11 @@ function answerOf({ json, binary }: WrittenResponse, id: string): ScoringAnswer 
   };
 }
 
-/** With bytes behind the JSON any type will do: the header says what they are. */
+/** A body without a type, which aiohttp calls octet-stream, is JSON too; with bytes behind the JSON any type will do. */
 function checkContentType(headers: IncomingHttpHeaders): void {
   if (headers[HEADER_LENGTH] !== undefined) return;
   const contentType = headers['content-type'];
-  if (contentType === undefined || /^application\/json *(;|$)/i.test(contentType)) return;
+  if (contentType === undefined || /^application\/(json|octet-stream) *(;|$)/i.test(contentType)) return;
   throw new AssayError(
     'UNSUPPORTED_MEDIA_TYPE',
     `the content type ${JSON.stringify(contentType)} is not read by this route; send application/json, or binary tensors with the header Inference-Header-Content-Length`,

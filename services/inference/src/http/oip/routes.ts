@@ -6,6 +6,7 @@ import { pinnedVariant, type ServedEndpoint } from '../../domain/routing-table.t
 import type { ScoringRoutesOptions } from '../named-routes.ts';
 import { sendAnswer } from '../send-answer.ts';
 import { DATATYPE_OF } from './datatypes.ts';
+import { addExtensionRoutes } from './extension-routes.ts';
 import { createInfer, type ModelParams } from './infer.ts';
 import {
   InferRequestBody,
@@ -23,6 +24,9 @@ export interface OipRoutesOptions extends ScoringRoutesOptions {
   readonly version: string;
   readonly isReady: () => boolean;
 }
+
+/** Those of Triton's that are spoken, by its names for them. */
+const EXTENSIONS = ['binary_tensor_data', 'classification', 'model_configuration', 'model_repository', 'statistics'];
 
 export const SERVER_LIVE = { live: true };
 
@@ -42,6 +46,7 @@ export function addOipRoutes(app: App, options: OipRoutesOptions): void {
   addServerRoutes(app, options);
   addModelRoutes(app, options);
   addInferRoutes(app, options);
+  addExtensionRoutes(app, options);
 }
 
 function addServerRoutes(app: App, { dataplane, version, isReady }: OipRoutesOptions): void {
@@ -50,7 +55,7 @@ function addServerRoutes(app: App, { dataplane, version, isReady }: OipRoutesOpt
   app.get(
     '/v2',
     { config, schema: { tags, summary: 'Server metadata', response: { 200: ServerMetadata, default: OipError } } },
-    () => ({ name: 'assay', version, extensions: ['binary_tensor_data', 'classification'] }),
+    () => ({ name: 'assay', version, extensions: EXTENSIONS }),
   );
   app.get(
     '/v2/health/live',

@@ -75,3 +75,72 @@ export const InferResponseBody = Type.Object(
   },
   { $id: 'OipInferResponse', additionalProperties: false },
 );
+
+const Duration = Type.Object(
+  { count: Type.Integer(), ns: Type.Integer() },
+  { additionalProperties: false, description: 'How often, and how long in all.' },
+);
+export const ModelStatistics = Type.Object(
+  {
+    model_stats: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          version: Type.String(),
+          last_inference: Type.Integer({ description: 'Milliseconds since 1970; 0 before the first.' }),
+          inference_count: Type.Integer({ description: 'Rows that were scored.' }),
+          execution_count: Type.Integer({ description: 'Runs of the model.' }),
+          inference_stats: Type.Object(
+            {
+              success: Duration,
+              fail: Duration,
+              queue: Duration,
+              compute_input: Duration,
+              compute_infer: Duration,
+              compute_output: Duration,
+              cache_hit: Duration,
+              cache_miss: Duration,
+            },
+            { additionalProperties: false },
+          ),
+          batch_stats: Type.Array(Type.Unknown(), { description: 'Not kept.' }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { $id: 'OipModelStatistics', additionalProperties: false },
+);
+
+const ConfigTensor = Type.Object(
+  { name: Type.String(), data_type: Type.String(), dims: Shape },
+  { additionalProperties: false },
+);
+export const ModelConfig = Type.Object(
+  {
+    name: Type.String(),
+    platform: Type.String(),
+    backend: Type.String(),
+    max_batch_size: Type.Integer(),
+    input: Type.Array(ConfigTensor),
+    output: Type.Array(ConfigTensor),
+  },
+  { $id: 'OipModelConfig', additionalProperties: false },
+);
+
+export const RepositoryIndexRequest = Type.Object(
+  { ready: Type.Optional(Type.Boolean({ description: 'Only those that serve.' })) },
+  { $id: 'OipRepositoryIndexRequest', additionalProperties: false },
+);
+export const RepositoryIndex = Type.Array(
+  Type.Object(
+    {
+      name: Type.String(),
+      version: Type.Optional(Type.String()),
+      state: Type.Enum(['READY', 'UNAVAILABLE']),
+      reason: Type.String({ description: 'Why it does not serve; empty where it does.' }),
+    },
+    { additionalProperties: false },
+  ),
+  { $id: 'OipRepositoryIndex' },
+);

@@ -92,6 +92,7 @@ function writeData({ dtype, data }: OutputTensor, from: number, to: number): str
     const value = data[i];
     if (typeof value === 'number') {
       if (dtype === 'bool') text += value === 0 ? 'false' : 'true';
+      else if (value === 0) text += Object.is(value, -0) ? '-0.0' : '0';
       else text += Number.isFinite(value) ? value : 'null';
     } else text += typeof value === 'string' ? JSON.stringify(value) : value;
   }

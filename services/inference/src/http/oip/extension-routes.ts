@@ -1,0 +1,203 @@
+/**
+ * Triton's extensions of the protocol beside inference: statistics, configuration and the repository. What models there are
+ * is the registry's to say: here they are listed, not loaded by hand.
+ * https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol/README.html
+ */
+import { AssayError, matches } from '@assay/contracts';
+import { type App, acceptRawJson, parseJson } from '@assay/http';
+import Type from 'typebox';
+import type { Convergence, EndpointStatus } from '../../domain/convergence.ts';
+import type { Dataplane } from '../../domain/dataplane.ts';
+import { pinnedVariant, type ServedEndpoint, type ServedVariant } from '../../domain/routing-table.ts';
+import { DATATYPE_OF, type Datatype } from './datatypes.ts';
+import { ModelConfig, ModelStatistics, OipError, RepositoryIndex, RepositoryIndexRequest } from './schemas.ts';
+
+export interface ExtensionRoutesOptions {
+  readonly dataplane: Dataplane;
+  readonly convergence: Convergence;
+}
+
+const tags = ['open inference protocol'];
+const SEEN = { access: ['score', 'read'], takesUnknownQuery: true } as const;
+const modelParams = Type.Object({ model: Type.String() }, { additionalProperties: false });
+const versionParams = Type.Object({ model: Type.String(), version: Type.String() }, { additionalProperties: false });
+const PATHS = [
+  { path: '/v2/models/:model', params: modelParams },
+  { path: '/v2/models/:model/versions/:version', params: versionParams },
+] as const;
+
+export function addExtensionRoutes(app: App, { dataplane, convergence }: ExtensionRoutesOptions): void {
+  app.get(
+    '/v2/models/stats',
+    {
+      config: SEEN,
+      schema: { tags, summary: 'Statistics of all models', response: { 200: ModelStatistics, default: OipError } },
+    },
+    () => ({ model_stats: Array.from(dataplane.endpoints()).flatMap((served) => statisticsOf(served, undefined)) }),
+  );
+  for (const { path, params } of PATHS) {
+    app.get(
+      `${path}/stats`,
+      {
+        config: SEEN,
+        schema: { tags, summary: 'Model statistics', params, response: { 200: ModelStatistics, default: OipError } },
+      },
+      (request) => {
+        const { model, version } = request.params as { model: string; version?: string }; // of the two paths above
+        return { model_stats: statisticsOf(dataplane.endpoint(model), version) };
+      },
+    );
+    app.get(
+      `${path}/config`,
+      {
+        config: SEEN,
+        schema: { tags, summary: 'Model configuration', params, response: { 200: ModelConfig, default: OipError } },
+      },
+      (request) => {
+        const { model, version } = request.params as { model: string; version?: string }; // of the two paths above
+        return configOf(dataplane.endpoint(model), version);
+      },
+    );
+  }
+  addRepositoryRoutes(app, convergence);
+}
+
+function addRepositoryRoutes(app: App, convergence: Convergence): void {
+  void app.register(async (plugin) => {
+    const scope: App = plugin;
+    // The clients send no content type, and often no body.
+    acceptRawJson(scope, ['application/json', '*']);
+    const validatorCompiler = () => (value: unknown) => ({ value });
+    scope.post(
+      '/v2/repository/index',
+      {
+        config: SEEN,
+        validatorCompiler,
+        schema: {
+          tags,
+          summary: 'The models that there are, and whether they serve',
+          body: RepositoryIndexRequest,
+          response: { 200: RepositoryIndex, default: OipError },
+        },
+      },
+      (request) => {
+        const entries = convergence.status().flatMap(indexEntries);
+        return asksForReadyOnly(request.body) ? entries.filter(({ state }) => state === 'READY') : entries;
+      },
+    );
+    for (const verb of ['load', 'unload'] as const) {
+      scope.post(
+        `/v2/repository/models/:model/${verb}`,
+        {
+          config: { access: 'admin', takesUnknownQuery: true },
+          validatorCompiler,
+          schema: {
+            tags,
+            summary: `Refused: models are ${verb}ed by way of the registry`,
+            params: modelParams,
+            response: { default: OipError },
+          },
+        },
+        () => {
+          throw new AssayError('FAILED_PRECONDITION', `models are not ${verb}ed by hand: ${INSTEAD[verb]}`);
+        },
+      );
+    }
+  });
+}
+
+const INSTEAD = {
+  load: 'the service follows the registry; put an endpoint there (PUT /v1/endpoints/{name}) and it is loaded',
+  unload: 'the service follows the registry; move the endpoint there and what it used is unloaded',
+} as const;
+
+function asksForReadyOnly(body: unknown): boolean {
+  if (!Buffer.isBuffer(body) || body.length === 0) return false;
+  const request = parseJson(body);
+  if (!matches(RepositoryIndexRequest, request)) {
+    throw new AssayError('INVALID_ARGUMENT', 'body: expected {"ready": true or false}, or nothing');
+  }
+  return request.ready === true;
+}
+
+type IndexEntry = Type.Static<typeof RepositoryIndex>[number];
+
+function indexEntries({ wanted: { name }, applied, problem }: EndpointStatus): IndexEntry[] {
+  const reason = problem ?? 'it is being loaded';
+  if (applied === undefined) return [{ name, state: 'UNAVAILABLE', reason }];
+  return applied.variants.map(({ version, live }) => {
+    const entry = { name, version: String(version.version) };
+    return live === undefined ? { ...entry, state: 'UNAVAILABLE', reason } : { ...entry, state: 'READY', reason: '' };
+  });
+}
+
+function variantsOf(served: ServedEndpoint, version: string | undefined): readonly ServedVariant[] {
+  return version === undefined ? served.variants : [pinnedVariant(served, version)];
+}
+
+/** Reading and writing a request are not measured apart: what is neither queue nor model is all in `compute_input`. */
+function statisticsOf(served: ServedEndpoint, version: string | undefined) {
+  return variantsOf(served, version).map(({ version: { version: number }, recorder }) => {
+    const { requests: count, rows, runs, failures, totalMs, queueMs, inferenceMs, lastAtMs } = recorder.statistics;
+    const duration = (ms: number, times = count) => ({ count: times, ns: Math.round(Math.max(0, ms) * 1e6) });
+    return {
+      name: served.endpoint.name,
+      version: String(number),
+      last_inference: lastAtMs,
+      inference_count: rows,
+      execution_count: runs,
+      inference_stats: {
+        success: duration(totalMs),
+        fail: duration(0, failures),
+        queue: duration(queueMs),
+        compute_input: duration(totalMs - queueMs - inferenceMs),
+        compute_infer: duration(inferenceMs),
+        compute_output: duration(0),
+        cache_hit: duration(0, 0),
+        cache_miss: duration(0, 0),
+      },
+      batch_stats: [],
+    };
+  });
+}
+
+/** In the words of Triton's model configuration, as far as they are true of a version. */
+const CONFIG_TYPE: Readonly<Record<Datatype, string>> = {
+  BOOL: 'TYPE_BOOL',
+  UINT8: 'TYPE_UINT8',
+  UINT16: 'TYPE_UINT16',
+  UINT32: 'TYPE_UINT32',
+  UINT64: 'TYPE_UINT64',
+  INT8: 'TYPE_INT8',
+  INT16: 'TYPE_INT16',
+  INT32: 'TYPE_INT32',
+  INT64: 'TYPE_INT64',
+  FP16: 'TYPE_FP16',
+  FP32: 'TYPE_FP32',
+  FP64: 'TYPE_FP64',
+  BYTES: 'TYPE_STRING',
+};
+
+function configOf(served: ServedEndpoint, version: string | undefined) {
+  const [main] = variantsOf(served, version).toSorted((a, b) => b.weight - a.weight);
+  const loaded = main?.live?.loaded;
+  const { features, outputs } =
+    version === undefined ? served.endpoint.contract : (loaded?.signature ?? served.endpoint.contract);
+  const scalar = (shape: readonly number[]) => (shape.length === 0 ? [1] : [...shape]);
+  return {
+    name: served.endpoint.name,
+    platform: 'onnxruntime_onnx',
+    backend: 'onnxruntime',
+    max_batch_size: loaded?.maxBatchRows ?? 0,
+    input: features.map(({ name, dtype, shape }) => ({
+      name,
+      data_type: CONFIG_TYPE[DATATYPE_OF[dtype]],
+      dims: scalar(shape),
+    })),
+    output: outputs.map(({ name, dtype, shape }) => ({
+      name,
+      data_type: CONFIG_TYPE[DATATYPE_OF[dtype]],
+      dims: scalar(shape),
+    })),
+  };
+}
