@@ -220,7 +220,7 @@ describe('a miss', () => {
 
   test('by method is 405 with Allow', async () => {
     const { app } = start();
-    for (const method of ['DELETE', 'OPTIONS', 'PROPFIND'] as const) {
+    for (const method of ['DELETE', 'OPTIONS', 'PROPFIND', 'QUERY'] as const) {
       const answer = await app.inject({ method: method as 'DELETE', url: '/v1/flights' }); // inject's type lacks WebDAV
       expect(await errorOf(answer)).toMatchObject({ status: 405, code: 'METHOD_NOT_ALLOWED' });
       expect(answer.headers.allow).toBe('GET, HEAD, POST');

@@ -238,7 +238,11 @@ function callerOf(request: FastifyRequest, exchange: Exchange): Caller | null {
 
 function answerErrors(app: App, exchange: Exchange, routes: RouteTable): void {
   app.setErrorHandler((thrown, request, reply) => {
-    const failed = exchange.render(thrown, request, request.routeOptions?.bodyLimit);
+    // Fastify asks a QUERY for its content type before it looks for its route; no route of ours takes one.
+    const isMiss = thrown instanceof Error && 'code' in thrown && thrown.code === 'FST_ERR_ROUTE_MISSING_CONTENT_TYPE';
+    const miss = isMiss ? routes.explainMiss(request.method, request.url) : undefined;
+    if (miss?.allow !== undefined) reply.header('allow', miss.allow);
+    const failed = exchange.render(miss?.error ?? thrown, request, request.routeOptions?.bodyLimit);
     exchange.logFailure(failed, request);
     return reply.code(failed.statusCode).headers(failed.headers).send(failed.text);
   });

@@ -5,6 +5,8 @@ import { judgeReadiness, Liveness, ReadyReport } from './health.ts';
 import { OPERATIONS_TAG, openApiOf } from './openapi.ts';
 import type { AppState } from './state.ts';
 
+const TEXT = { 'text/plain': { schema: { type: 'string' } } } as const;
+
 export interface OperationsOptions {
   readonly registry: Registry;
   readonly ready: () => Promise<ReadyReport> | ReadyReport;
@@ -35,7 +37,11 @@ export function addOperationsRoutes(app: App, options: OperationsOptions, state:
   app.get(
     '/metrics',
     {
-      schema: { tags, summary: 'Prometheus metrics', produces: ['text/plain'] },
+      schema: {
+        tags,
+        summary: 'Prometheus metrics',
+        response: { 200: { description: 'In the text format of Prometheus.', content: TEXT } },
+      },
       // They name endpoints and tell their traffic; Prometheus sends a key where one is needed.
       config: { access: 'read', takesUnknownQuery: true },
     },

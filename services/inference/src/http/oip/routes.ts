@@ -93,7 +93,15 @@ function addModelRoutes(app: App, { dataplane }: OipRoutesOptions): void {
     );
     app.get(
       `${path}/ready`,
-      { config, schema: { tags, summary: 'Model ready', params, response: { 200: ModelReady, 503: ModelReady } } },
+      {
+        config,
+        schema: {
+          tags,
+          summary: 'Model ready',
+          params,
+          response: { 200: ModelReady, 503: ModelReady, default: OipError },
+        },
+      },
       async (request, reply) => {
         const { model, version } = paramsOf(request);
         const ready = isModelReady(() => dataplane.endpoint(model), version);
