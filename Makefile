@@ -94,6 +94,7 @@ check: lint types imports verify-generated ## Lint, types, import rules, generat
 .PHONY: lint
 lint: setup
 	@node_modules/.bin/biome check --error-on-warnings .
+	@cd proto && ../node_modules/.bin/buf lint && ../node_modules/.bin/buf format --diff --exit-code
 
 .PHONY: types
 types: setup
@@ -108,7 +109,7 @@ format: setup ## Format the sources and apply the linter's safe fixes
 	@node_modules/.bin/biome check --write .
 
 .PHONY: generate
-generate: setup ## Write the reference documents and OpenAPI from the sources
+generate: setup ## Write the reference documents, OpenAPI and the gRPC code from the sources
 	@$(NODE) tools/generate.ts
 	@$(NODE) charts/generate.ts
 

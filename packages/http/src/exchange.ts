@@ -64,7 +64,7 @@ export interface Exchange {
   /** What was thrown as the answer in the form of its protocol. @param bodyBytes the route's limit, for the message */
   render(thrown: unknown, request: RequestHead, bodyBytes?: number): FailedAnswer;
   /** Logs a failed answer: what is the caller's fault at `debug`, the rest a few times a second. */
-  logFailure(failed: FailedAnswer, request: RequestHead): void;
+  logFailure(failed: Pick<FailedAnswer, 'error' | 'statusCode'>, request: RequestHead): void;
   /** Counts the answer, and logs it if it falls into the sample. @param route the pattern; `unmatched` where there is none */
   answered(route: string, request: RequestHead, caller: Caller | null, statusCode: number, elapsedMs: number): void;
   /** A request that does not reach Fastify begins: the drain waits for it. */

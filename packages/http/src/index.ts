@@ -41,6 +41,6 @@ export { type ForwardOptions, forward } from './forward.ts';
 export { ReadyCheck, ReadyReport, readyReport } from './health.ts';
 export { DEFAULT_MAX_DEPTH, type ParseJsonOptions, parseJson } from './json-body.ts';
 export { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
-export { type ListenOptions, listen } from './listen.ts';
+export { type ListenOptions, listen, listenBeside } from './listen.ts';
 export { httpMetrics } from './metrics.ts';
 export { describeOpenApi, type OpenApiDescription, type OpenApiDocument } from './openapi.ts';

@@ -1,5 +1,5 @@
 /** Listening: on loopback only where calls need no keys, and with an error that says which setting to change. */
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { isIP } from 'node:net';
 import { AssayError } from '@assay/contracts';
 import type { App } from './app.ts';
@@ -22,18 +22,48 @@ export interface ListenOptions {
  * @throws AssayError FAILED_PRECONDITION for an address that others can reach when calls need no keys, UNAVAILABLE for a port that is taken
  */
 export async function listen(app: App, options: ListenOptions): Promise<string> {
-  const state = stateOf(app.server);
-  const needsKeys = state.access?.isRequired === true;
-  const address = needsKeys ? await resolveAny(options.host) : await resolveLoopback(options.host, options.keysSetting);
-  // With keys there is nothing that a rebound name could do: a page has none to show.
-  state.answersLoopbackNamesOnly = !needsKeys;
+  const host = await addressFor(app, options);
   try {
-    await app.listen({ host: address, port: options.port, backlog: 1024 });
+    await app.listen({ host, port: options.port, backlog: BACKLOG });
   } catch (error) {
     throw listenError(error, options);
   }
-  const { port } = app.server.address() as AddressInfo; // it listens on TCP, so this is no pipe and not null
-  return `http://${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+  return `http://${authorityOf(app.server, host)}`;
+}
+
+/**
+ * Begins to listen with another server of the same service, by the rules of its app.
+ * @returns host and port: `127.0.0.1:9001`
+ * @throws AssayError as `listen`
+ */
+export async function listenBeside(app: App, server: Server, options: ListenOptions): Promise<string> {
+  const host = await addressFor(app, options);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen({ host, port: options.port, backlog: BACKLOG }, resolve);
+  try {
+    await promise;
+  } catch (error) {
+    throw listenError(error, options);
+  } finally {
+    server.off('error', reject);
+  }
+  return authorityOf(server, host);
+}
+
+const BACKLOG = 1024;
+
+async function addressFor(app: App, { host, keysSetting }: ListenOptions): Promise<string> {
+  const state = stateOf(app.server);
+  const needsKeys = state.access?.isRequired === true;
+  // With keys there is nothing that a rebound name could do: a page has none to show.
+  state.answersLoopbackNamesOnly = !needsKeys;
+  return needsKeys ? resolveAny(host) : resolveLoopback(host, keysSetting);
+}
+
+function authorityOf(server: Server, address: string): string {
+  const { port } = server.address() as AddressInfo; // it listens on TCP, so this is no pipe and not null
+  return `${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
 }
 
 function listenError(error: unknown, { host, port, portSetting }: ListenOptions): AssayError {

@@ -107,6 +107,25 @@ export const inferenceConfig = defineConfig('inference', {
     unit: 'bytes',
     description: 'Largest body of one request.',
   }),
+  grpcPort: setting(Type.Integer({ minimum: 0, maximum: 65_535 }), {
+    optional: true,
+    description:
+      'The port of gRPC: 9001 on Kubernetes, by the chart; 0 takes a free one. Without it nothing of gRPC is loaded. Its address and its keys are those of HTTP.',
+  }),
+  grpcMaxMessageBytes: setting(Type.Integer({ minimum: 1024, maximum: 1024 ** 3 }), {
+    default: 64 * 1024 ** 2,
+    unit: 'bytes',
+    description: 'Largest message of a gRPC call, as it is sent and as it is decompressed.',
+  }),
+  grpcMaxConcurrentStreams: setting(count(100_000), {
+    default: 1024,
+    description: 'gRPC calls of one connection at a time; callers keep what is more to themselves until others end.',
+  }),
+  grpcMaxStreamMessages: setting(count(100_000), {
+    default: 256,
+    description:
+      'Messages of one ModelStreamInfer that may wait for their answers; the caller is held back by flow control.',
+  }),
   maxTimeoutMs: setting(ms(1), {
     default: 60_000,
     unit: 'ms',

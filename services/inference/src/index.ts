@@ -1,5 +1,5 @@
 /**
- * The inference service: REST over one dataplane.
+ * The inference service: REST and gRPC over one dataplane.
  *
  * It follows the registry's routing snapshot, keeps the versions that it names in memory, and scores. What it has learnt is
  * on disk, so that it starts and serves when the registry is away.
@@ -7,6 +7,7 @@
 import { describeOpenApi, type OpenApiDocument } from '@assay/http';
 import { type ConfigRow, describeConfig, describeMetrics, type MetricRow } from '@assay/runtime';
 import { inferenceConfig } from './config.ts';
+import { grpcMetrics } from './grpc/metrics.ts';
 import { streamMetrics } from './kafka/metrics.ts';
 import { laneMetrics } from './lane/metrics.ts';
 import { inferenceMetrics } from './metrics.ts';
@@ -32,7 +33,7 @@ export function describe(): InferenceDescription {
   return {
     name: 'inference',
     config: describeConfig(inferenceConfig),
-    metrics: [inferenceMetrics, laneMetrics, streamMetrics].flatMap((each) => describeMetrics(each)),
+    metrics: [inferenceMetrics, laneMetrics, grpcMetrics, streamMetrics].flatMap((each) => describeMetrics(each)),
     openapi: () => describeOpenApi(describeApp()),
   };
 }

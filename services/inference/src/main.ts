@@ -27,7 +27,8 @@ export function main(): Promise<never> {
     },
     {
       onStarted(service) {
-        process.stdout.write(`inference listens on ${service.addresses.http}\n`);
+        const { http, grpc } = service.addresses;
+        process.stdout.write(`inference listens on ${http}${grpc === undefined ? '' : `, gRPC on ${grpc}`}\n`);
       },
     },
   );

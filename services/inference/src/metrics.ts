@@ -14,7 +14,7 @@ export const inferenceMetrics = defineMetrics('inference', {
   rows: counter({ name: 'assay_inference_rows_total', help: 'Records scored.', labels: BY_VERSION }),
   queue: histogram({
     name: 'assay_inference_queue_seconds',
-    help: 'From submission to the run that answered it, by the door (rest, oip, kafka) that it came through.',
+    help: 'From submission to the run that answered it, by the door (rest, oip, grpc, kafka) that it came through.',
     unit: 'seconds',
     labels: BY_DOOR,
     buckets: DURATION_BUCKETS,

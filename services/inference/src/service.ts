@@ -18,6 +18,7 @@ import type { InferenceConfig } from './config.ts';
 import { createReadiness, type Readiness } from './domain/readiness.ts';
 import { createServing, type Serving } from './domain/serving.ts';
 import type { LoadVersion, PackageSource } from './domain/version.ts';
+import type { GrpcDoor, OpenGrpcOptions } from './grpc/open-grpc.ts';
 import { addNamedRoutes } from './http/named-routes.ts';
 import { addOipRoutes } from './http/oip/routes.ts';
 import { openLane } from './lane/open-lane.ts';
@@ -64,6 +65,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
   const registry = deps.registry ?? createRegistry();
   const provider = await chooseProvider(config, log);
   const openStreams = await prepareStreams(config, deps);
+  const openGrpc = await prepareGrpc(config);
   const observer = createObserver(registry, log);
   const source = deps.models === undefined ? await openRegistrySource(config, log) : staticSource(deps.models);
   const shared = sharePackages(source.packages);
@@ -104,6 +106,15 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     access: guard.access,
     predictions: predictions?.requests,
   });
+  const grpc = openGrpc?.(app, {
+    dataplane: serving.dataplane,
+    convergence: serving.convergence,
+    maxRecords: config.maxRecords,
+    ...(predictions === undefined ? {} : { predictions: predictions.requests }),
+    version: ASSAY_VERSION,
+    isReady,
+    registry,
+  });
   const addresses: Record<string, string> = {};
 
   return {
@@ -119,11 +130,13 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
         portSetting: 'ASSAY_INFERENCE_PORT',
         keysSetting: 'set ASSAY_SERVICE_KEY_FILE to the key of this service',
       });
+      if (grpc !== undefined && config.grpcPort !== undefined) addresses.grpc = await grpc.listen(config.grpcPort);
       streams?.start();
     },
     async close() {
       isStopping = true;
-      const [{ cutOff }] = await Promise.all([drainAndClose(app, config), streams?.close()]);
+      const [http, calls] = await Promise.all([drainAndClose(app, config), grpc?.close(), streams?.close()]);
+      const cutOff = http.cutOff + (calls?.cutOff ?? 0);
       if (cutOff > 0) log.warn({ cutOff }, 'requests were cut off by the stop');
       await serving.close();
       await predictions?.requests.close(config.closeTimeoutMs);
@@ -153,6 +166,15 @@ async function prepareStreams(
   const pipelines = await readPipelines(pipelinesFile);
   const entry = streamsEntry ?? entryUrl('services/inference', 'stream-thread');
   return (parts) => createStreamThreads({ ...parts, config, kafka, pipelines, entry });
+}
+
+/** What gRPC needs is loaded when there is a port for it, and not otherwise. */
+async function prepareGrpc(
+  config: InferenceConfig,
+): Promise<((app: App, options: OpenGrpcOptions) => GrpcDoor) | undefined> {
+  if (config.grpcPort === undefined) return undefined;
+  const { openGrpc } = await import('./grpc/open-grpc.ts');
+  return (app, options) => openGrpc(app, config, options);
 }
 
 type StreamParts = Omit<StreamThreadsOptions, 'config' | 'kafka' | 'pipelines' | 'entry'>;

@@ -35,7 +35,8 @@ export function readCaller(
   };
 }
 
-function readRoutingKey(header: string | string[]): string {
+/** @throws INVALID_ARGUMENT */
+export function readRoutingKey(header: string | string[]): string {
   if (typeof header === 'string' && header.length > 0 && header.length <= MAX_ROUTING_KEY_LENGTH) {
     if (ASCII.test(header)) return header;
     // Node reads header bytes as Latin-1; a key is UTF-8, so that it routes alike by every door.

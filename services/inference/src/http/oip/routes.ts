@@ -145,7 +145,7 @@ function paramsOf(request: { readonly params: unknown }): ModelParams {
   return request.params as ModelParams; // of the two paths above
 }
 
-function isModelReady(find: () => ServedEndpoint, version: string | undefined): boolean {
+export function isModelReady(find: () => ServedEndpoint, version: string | undefined): boolean {
   let served: ServedEndpoint;
   try {
     served = find();
@@ -158,7 +158,7 @@ function isModelReady(find: () => ServedEndpoint, version: string | undefined): 
 }
 
 /** Without a version the contract, which each variant satisfies, with the shapes of the variant that has most traffic. */
-function describeModel(served: ServedEndpoint, version: string | undefined): Type.Static<typeof ModelMetadata> {
+export function describeModel(served: ServedEndpoint, version: string | undefined): Type.Static<typeof ModelMetadata> {
   const variants = version === undefined ? served.variants : [pinnedVariant(served, version)];
   const [main] = variants.toSorted((a, b) => b.weight - a.weight);
   const loaded = main?.live?.loaded;

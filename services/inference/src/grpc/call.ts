@@ -1,0 +1,335 @@
+/** One call: from its headers to its trailers. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import { AssayError } from '@assay/contracts';
+import { type ArrivedRequest, authorizationsOf, type Caller, type Exchange, type RouteNeeds } from '@assay/http';
+import {
+  ACCEPTED_ENCODINGS,
+  compress,
+  decompress,
+  type Encoding,
+  isWorthCompressing,
+  readEncoding,
+} from './compression.ts';
+import { readTimeoutMs } from './deadline.ts';
+import { frame, MessageReader, PREFIX_BYTES } from './framing.ts';
+import type { Method, StreamCall, StreamHandler, UnaryMethod } from './method.ts';
+import { errorTrailers, OK_TRAILERS, type Trailers } from './status.ts';
+
+/** What calls share. */
+export interface CallOwner {
+  readonly exchange: Exchange;
+  readonly methods: ReadonlyMap<string, Method>;
+  readonly maxMessageBytes: number;
+  /** Makes room for bytes of messages that are not whole yet, or gives it back. @throws OVERLOADED */
+  hold(bytes: number): void;
+  forget(call: Call): void;
+}
+
+const CONTENT_TYPE = /^application\/grpc(\+proto)?(;|$)/;
+const { HTTP2_HEADER_PATH, HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY, NGHTTP2_NO_ERROR, NGHTTP2_CANCEL } = constants;
+
+export class Call implements StreamCall {
+  readonly head: ArrivedRequest;
+  readonly arrivedAtMs = performance.now();
+  timeoutMs: number | undefined;
+  readonly #stream: ServerHttp2Stream;
+  readonly #owner: CallOwner;
+  readonly #reader: MessageReader;
+  readonly #gone = new AbortController();
+  #route = 'unmatched';
+  #caller: Caller | null = null;
+  #encoding: Encoding = 'identity';
+  #handler: StreamHandler | undefined;
+  #heldBytes = 0;
+  /** A message was taken, of a method that takes one. */
+  #isTaken = false;
+  #isPumping = false;
+  #hasEnded = false;
+  #trailers: Trailers | undefined;
+  /** When it was answered; from then on it only waits for its caller to read. */
+  #answeredAtMs: number | undefined;
+
+  constructor(
+    owner: CallOwner,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    rawHeaders: readonly string[],
+  ) {
+    this.#owner = owner;
+    this.#stream = stream;
+    this.#reader = new MessageReader(owner.maxMessageBytes);
+    const host = headers[HTTP2_HEADER_AUTHORITY] ?? headers.host;
+    this.head = {
+      id: owner.exchange.requestId(headers),
+      method: String(headers[HTTP2_HEADER_METHOD] ?? ''),
+      url: String(headers[HTTP2_HEADER_PATH] ?? ''),
+      headers: host === undefined ? headers : Object.assign(headers, { host }),
+      httpVersion: '2.0',
+      authorizations: authorizationsOf(rawHeaders),
+      remoteAddress: stream.session?.socket.remoteAddress,
+    };
+    stream.on('error', () => {}); // `close` follows, and says all there is
+    stream.once('close', () => this.#closed());
+    try {
+      this.#begin();
+    } catch (error) {
+      this.finish(AssayError.from(error));
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Whether ending it now takes nothing from its caller. */
+  get isQuiet(): boolean {
+    return this.#handler?.isQuiet === true && !this.#isPumping && this.#reader.heldBytes === 0;
+  }
+
+  get isAnswered(): boolean {
+    return this.#answeredAtMs !== undefined;
+  }
+
+  check(needs: RouteNeeds): void {
+    // That the caller may use the method is known; what is left are keys that are limited to some endpoints.
+    if (this.#caller?.endpoints != null) this.#owner.exchange.checkCaller(this.head, needs);
+  }
+
+  send(framed: Buffer): void {
+    if (this.#answeredAtMs !== undefined || this.#stream.destroyed) return;
+    if (!this.#stream.headersSent) this.#respond();
+    this.#stream.write(framed);
+  }
+
+  finish(error?: AssayError): void {
+    if (this.#answeredAtMs !== undefined) return;
+    this.#answeredAtMs = performance.now();
+    const stream = this.#stream;
+    this.#count(error);
+    this.#drop();
+    this.#gone.abort(GONE);
+    if (stream.destroyed) return;
+    const trailers = error === undefined ? OK_TRAILERS : errorTrailers(error);
+    if (stream.headersSent || error === undefined) {
+      if (!stream.headersSent) this.#respond();
+      this.#trailers = trailers;
+      stream.end();
+    } else {
+      stream.respond({ ...this.#responseHeaders(error), ...trailers }, { endStream: true });
+      this.#stopReading();
+    }
+  }
+
+  /** After the trailers: what the caller still sends is of no use to anybody. */
+  #stopReading(): void {
+    if (!this.#hasEnded) this.#stream.close(NGHTTP2_NO_ERROR);
+  }
+
+  /** Ends what has taken too long. */
+  checkTimes(nowMs: number): void {
+    const { requestTimeoutMs } = this.#owner.exchange.limits;
+    if (this.#answeredAtMs !== undefined) {
+      if (nowMs - this.#answeredAtMs > requestTimeoutMs) this.#stream.close(NGHTTP2_CANCEL);
+    } else if (this.timeoutMs !== undefined && nowMs - this.arrivedAtMs > this.timeoutMs) {
+      this.finish(new AssayError('DEADLINE_EXCEEDED', 'the deadline passed before there was an answer'));
+    } else if (this.#handler === undefined && !this.#isTaken && nowMs - this.arrivedAtMs > requestTimeoutMs) {
+      this.finish(new AssayError('REQUEST_TIMEOUT', `the message did not arrive within ${requestTimeoutMs} ms`));
+    }
+  }
+
+  #begin(): void {
+    const { exchange, methods } = this.#owner;
+    const { head } = this;
+    const { headers, url } = head;
+    if (head.method !== 'POST' || !CONTENT_TYPE.test(headers['content-type'] ?? '')) {
+      throw new AssayError('UNSUPPORTED_MEDIA_TYPE', 'this port speaks gRPC: POST with content-type: application/grpc');
+    }
+    exchange.checkHost(head);
+    const method = methods.get(url);
+    if (method === undefined) {
+      throw new AssayError('UNIMPLEMENTED', `there is no method ${JSON.stringify(url.slice(0, 200))}`);
+    }
+    this.#route = url;
+    this.#caller = exchange.checkCaller(head, { access: method.access });
+    this.timeoutMs = readTimeoutMs(headers['grpc-timeout']);
+    this.#encoding = readEncoding(headers['grpc-encoding']);
+    if (method.kind === 'stream') this.#handler = method.open(this);
+    const stream = this.#stream;
+    stream.on('data', (chunk: Buffer) => this.#received(chunk, method));
+    stream.once('end', () => this.#ended(method));
+  }
+
+  #received(chunk: Buffer, method: Method): void {
+    if (this.#answeredAtMs !== undefined) return;
+    try {
+      this.#reader.push(chunk);
+      if (method.kind === 'unary') this.#takeOne(method);
+      else void this.#pump();
+      this.#account();
+    } catch (error) {
+      this.finish(AssayError.from(error));
+    }
+  }
+
+  /** Bytes that wait for the rest of their message are counted, over all calls. */
+  #account(): void {
+    const held = this.#reader.heldBytes;
+    if (held === this.#heldBytes || this.#answeredAtMs !== undefined) return;
+    this.#owner.hold(held - this.#heldBytes);
+    this.#heldBytes = held;
+  }
+
+  #drop(): void {
+    this.#owner.hold(-this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+
+  #takeOne(method: UnaryMethod): void {
+    if (this.#isTaken) throw new AssayError('INVALID_ARGUMENT', 'the call has more than the one message that it takes');
+    const message = this.#reader.next();
+    if (message === undefined) return;
+    this.#isTaken = true;
+    const { maxMessageBytes } = this.#owner;
+    if (message.isCompressed) {
+      decompress(message.bytes, this.#encoding, maxMessageBytes).then(
+        (bytes) => this.#answer(method, bytes),
+        (error: unknown) => this.finish(AssayError.from(error)),
+      );
+    } else this.#answer(method, message.bytes);
+  }
+
+  #answer(method: UnaryMethod, message: Buffer): void {
+    const failed = (error: unknown) => this.finish(AssayError.from(error));
+    try {
+      const answer = method.handle(message, this);
+      if (answer instanceof Promise) answer.then((framed) => this.#sendOnly(framed), failed);
+      else this.#sendOnly(answer);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #sendOnly(framed: Buffer): void {
+    const message = framed.subarray(PREFIX_BYTES);
+    const accepted = this.head.headers['grpc-accept-encoding'];
+    const encoding = this.#encoding;
+    if (isWorthCompressing(message, encoding) && typeof accepted === 'string' && accepted.includes(encoding)) {
+      compress(message, encoding).then(
+        (compressed) => this.#end(frame(compressed, true)),
+        (error: unknown) => this.finish(AssayError.from(error)),
+      );
+    } else this.#end(framed);
+  }
+
+  #end(framed: Buffer): void {
+    if (this.#answeredAtMs !== undefined) return;
+    this.#answeredAtMs = performance.now();
+    this.#count(undefined);
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    this.#trailers = OK_TRAILERS;
+    this.#respond();
+    stream.end(framed);
+  }
+
+  /** Gives the handler one message after another, as fast as it and the caller take them. */
+  async #pump(): Promise<void> {
+    const handler = this.#handler;
+    if (this.#isPumping || handler === undefined) return;
+    this.#isPumping = true;
+    try {
+      for (;;) {
+        const message = this.#reader.next();
+        if (message === undefined || this.#answeredAtMs !== undefined) break;
+        const { bytes, isCompressed } = message;
+        const whole = isCompressed ? decompress(bytes, this.#encoding, this.#owner.maxMessageBytes) : bytes;
+        const wait = handler.message(whole instanceof Promise ? await this.#paused(whole) : whole);
+        if (wait !== undefined) await this.#paused(wait);
+        if (this.#stream.writableNeedDrain) await this.#paused(drained(this.#stream, this.signal));
+      }
+      this.#account();
+      if (this.#hasEnded && this.#answeredAtMs === undefined) this.#endHandler(handler);
+    } catch (error) {
+      this.finish(AssayError.from(error));
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  async #paused<T>(wait: Promise<T>): Promise<T> {
+    this.#stream.pause();
+    try {
+      return await wait;
+    } finally {
+      this.#stream.resume();
+    }
+  }
+
+  #ended(method: Method): void {
+    this.#hasEnded = true;
+    if (this.#answeredAtMs !== undefined) return;
+    if (method.kind === 'stream') void this.#pump();
+    else if (!this.#isTaken) {
+      this.finish(new AssayError('INVALID_ARGUMENT', 'the call ended without the one message that it takes'));
+    }
+  }
+
+  #endHandler(handler: StreamHandler): void {
+    if (this.#reader.heldBytes > 0) throw new AssayError('INVALID_ARGUMENT', 'the call ended within a message');
+    handler.ended();
+  }
+
+  #responseHeaders(error?: AssayError): Record<string, string | number> {
+    return {
+      ':status': 200,
+      'content-type': 'application/grpc',
+      'assay-request-id': this.head.id,
+      ...(error?.code === 'UNIMPLEMENTED' ? { 'grpc-accept-encoding': ACCEPTED_ENCODINGS } : {}),
+      ...(this.#encoding === 'identity' ? {} : { 'grpc-encoding': this.#encoding }),
+    };
+  }
+
+  #respond(): void {
+    const stream = this.#stream;
+    stream.once('wantTrailers', () => {
+      stream.sendTrailers({ ...this.#trailers });
+      if (this.#handler !== undefined) setImmediate(() => this.#stopReading());
+    });
+    stream.respond(this.#responseHeaders(), { waitForTrailers: true });
+  }
+
+  #count(error: AssayError | undefined): void {
+    const { exchange } = this.#owner;
+    const { head } = this;
+    const statusCode = error?.kind.httpStatus ?? 200;
+    if (error !== undefined) exchange.logFailure({ error, statusCode }, head);
+    exchange.answered(this.#route, head, this.#caller, statusCode, performance.now() - this.arrivedAtMs);
+  }
+
+  #closed(): void {
+    this.#owner.forget(this);
+    if (this.#answeredAtMs === undefined) {
+      this.#answeredAtMs = performance.now();
+      this.#count(new AssayError('CANCELLED', 'the caller went away before there was an answer'));
+      this.#drop();
+      this.#gone.abort(GONE);
+    }
+  }
+}
+
+/** Made once: an error of its own for each call would cost more than many a call. */
+const GONE = new AssayError('CANCELLED', 'the call has ended');
+
+function drained(stream: ServerHttp2Stream, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    stream.on('drain', done);
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+}

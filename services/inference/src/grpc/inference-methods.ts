@@ -1,0 +1,128 @@
+/** The methods of `inference.GRPCInferenceService`. */
+
+import { AssayError } from '@assay/contracts';
+import type { RouteAccess } from '@assay/http';
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import type { Convergence } from '../domain/convergence.ts';
+import { describeModel, isModelReady, type OipRoutesOptions } from '../http/oip/routes.ts';
+import { frame, PREFIX_BYTES, writePrefix } from './framing.ts';
+import * as pb from './gen/inference/inference_pb.ts';
+import { createInfer, type Infer } from './infer.ts';
+import { inferStreamMethod } from './infer-stream.ts';
+import type { Method, UnaryMethod } from './method.ts';
+import { readInferRequest } from './read-infer-request.ts';
+import { readRoutingKey } from './routing-key.ts';
+
+export interface InferenceMethodsOptions
+  extends Pick<OipRoutesOptions, 'dataplane' | 'convergence' | 'maxRecords' | 'predictions' | 'version' | 'isReady'> {
+  /** Messages of one stream that may wait for their answers. */
+  readonly maxStreamMessages: number;
+}
+
+/** Who may score a model may see what it takes. */
+const SEEN: RouteAccess = ['score', 'read'];
+
+export function inferenceMethods(options: InferenceMethodsOptions): Map<string, Method> {
+  const { dataplane, convergence, version, isReady } = options;
+  const infer = createInfer(options);
+  const service = pb.GRPCInferenceService;
+  const { serverLive, serverReady, serverMetadata, modelReady, modelMetadata, repositoryIndex } = service.method;
+  const findModel = (name: string) => () => dataplane.endpoint(name);
+  return new Map<string, Method>([
+    entry(serverLive, 'public', () => create(pb.ServerLiveResponseSchema, { live: true })),
+    entry(serverReady, 'public', () => create(pb.ServerReadyResponseSchema, { ready: isReady() })),
+    entry(serverMetadata, 'public', () =>
+      create(pb.ServerMetadataResponseSchema, { name: 'assay', version, extensions: ['model_repository'] }),
+    ),
+    entry(modelReady, SEEN, ({ name, version }) =>
+      create(pb.ModelReadyResponseSchema, { ready: isModelReady(findModel(name), version || undefined) }),
+    ),
+    entry(modelMetadata, SEEN, ({ name, version }) => {
+      const { inputs, outputs, ...rest } = describeModel(dataplane.endpoint(name), version || undefined);
+      const tensors = (list: typeof inputs) => list.map((each) => ({ ...each, shape: each.shape.map(BigInt) }));
+      return create(pb.ModelMetadataResponseSchema, { ...rest, inputs: tensors(inputs), outputs: tensors(outputs) });
+    }),
+    entry(repositoryIndex, SEEN, ({ ready }) => describeRepository(convergence, ready)),
+    [pathOf(service.method.modelInfer), inferMethod(infer)],
+    [pathOf(service.method.modelStreamInfer), inferStreamMethod(infer, options.maxStreamMessages)],
+  ]);
+}
+
+function inferMethod(infer: Infer): UnaryMethod {
+  return {
+    kind: 'unary',
+    access: 'score',
+    async handle(message, call) {
+      const response = await infer(readInferRequest(message), {
+        receivedAtMs: call.arrivedAtMs,
+        timeoutMs: call.timeoutMs,
+        routingKey: readRoutingKey(call.head.headers),
+        signal: call.signal,
+        check: (needs) => call.check(needs),
+      });
+      const framed = Buffer.allocUnsafe(PREFIX_BYTES + response.sizeBytes);
+      writePrefix(framed, response.sizeBytes);
+      response.write(framed, PREFIX_BYTES);
+      return framed;
+    },
+  };
+}
+
+export function pathOf({
+  parent,
+  name,
+}: {
+  readonly parent: { readonly typeName: string };
+  readonly name: string;
+}): string {
+  return `/${parent.typeName}/${name}`;
+}
+
+/** A method whose messages protobuf-es reads and writes. */
+export function entry<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  access: RouteAccess,
+  answer: (request: MessageShape<I>) => MessageShape<O>,
+): [string, UnaryMethod] {
+  return [
+    pathOf(method),
+    {
+      kind: 'unary',
+      access,
+      handle: (message) => frame(toBinary(method.output, answer(decode(method.input, message)))),
+    },
+  ];
+}
+
+/** @throws INVALID_ARGUMENT */
+export function decode<D extends DescMessage>(schema: D, message: Buffer): MessageShape<D> {
+  try {
+    return fromBinary(schema, message);
+  } catch (cause) {
+    throw new AssayError('INVALID_ARGUMENT', `the message is not a valid ${schema.typeName}`, { cause });
+  }
+}
+
+function describeRepository(convergence: Convergence, onlyReady: boolean): pb.RepositoryIndexResponse {
+  const models = convergence.status().flatMap(({ wanted, applied, problem }) => {
+    const name = (applied?.endpoint ?? wanted).name;
+    if (applied === undefined)
+      return [{ name, state: 'UNAVAILABLE', reason: problem ?? 'its first version is being loaded' }];
+    return applied.variants.map(({ version, live }) => ({
+      name,
+      version: String(version.version),
+      state: live === undefined ? 'UNAVAILABLE' : 'READY',
+      reason: live === undefined ? (problem ?? 'it is being loaded') : '',
+    }));
+  });
+  return create(pb.RepositoryIndexResponseSchema, {
+    models: onlyReady ? models.filter(({ state }) => state === 'READY') : models,
+  });
+}

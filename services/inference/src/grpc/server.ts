@@ -1,0 +1,182 @@
+/**
+ * The HTTP/2 server of the gRPC door, on node:http2: its flow control, its limits on streams, headers and resets. Here are
+ * its connections: how many, how idle ones are found dead, and how all end without a call that fails.
+ */
+import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AssayError } from '@assay/contracts';
+import type { Exchange } from '@assay/http';
+import { Call, type CallOwner } from './call.ts';
+import type { Method } from './method.ts';
+
+export interface GrpcServerOptions {
+  readonly exchange: Exchange;
+  /** By path: `/package.Service/Method`. */
+  readonly methods: ReadonlyMap<string, Method>;
+  readonly maxMessageBytes: number;
+  /** Calls of one connection at a time. */
+  readonly maxConcurrentStreams: number;
+}
+
+export interface GrpcServer {
+  readonly server: Http2Server;
+  readonly connections: number;
+  readonly calls: number;
+  /**
+   * Stops without failing a call: GOAWAY → calls under way and those that crossed it → close. Streams end when nothing in
+   * them waits for an answer.
+   * @returns how many calls were cut off
+   */
+  drainAndClose(options: {
+    readonly drainDelayMs: number;
+    readonly closeTimeoutMs: number;
+  }): Promise<{ cutOff: number }>;
+}
+
+const SWEEP_MS = 100;
+/** A connection that was silent for so long is asked for a sign of life, and closed when it gives none in time. */
+const PING_AFTER_MS = 60_000;
+const PING_TIMEOUT_MS = 20_000;
+const STREAM_WINDOW_BYTES = 256 * 1024;
+const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+/** Messages that are not whole yet, of all calls together; some of the largest always fit. */
+const HELD_MESSAGES = 8;
+const MIN_HELD_BYTES = 256 * 1024 * 1024;
+/** A last stream id that no call has: GOAWAY with it says that an end is near, and refuses none that is on its way. */
+const ANY_STREAM = 2 ** 31 - 1;
+const QUIET_LOOKS = 10;
+const DRAIN_POLL_MS = 20;
+
+interface Connection {
+  readonly session: ServerHttp2Session;
+  bytesSeen: number;
+  seenAtMs: number;
+  isPinged: boolean;
+}
+
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { exchange, methods, maxMessageBytes, maxConcurrentStreams } = options;
+  const { limits } = exchange;
+  const connections = new Set<Connection>();
+  const calls = new Set<Call>();
+  const maxHeldBytes = Math.max(MIN_HELD_BYTES, HELD_MESSAGES * maxMessageBytes);
+  let heldBytes = 0;
+  const owner: CallOwner = {
+    exchange,
+    methods,
+    maxMessageBytes,
+    hold(bytes) {
+      if (bytes > 0 && heldBytes + bytes > maxHeldBytes) {
+        throw new AssayError('OVERLOADED', 'too many large messages arrive at once; try again later', {
+          retryAfterMs: 1000,
+        });
+      }
+      heldBytes += bytes;
+    },
+    forget: (call) => void calls.delete(call),
+  };
+
+  const server = createServer({
+    settings: {
+      enablePush: false,
+      maxConcurrentStreams,
+      maxHeaderListSize: limits.headerBytes,
+      initialWindowSize: STREAM_WINDOW_BYTES,
+    },
+    maxSessionMemory: 64,
+    // A caller whose deadline passes resets its stream: under load many, and each costs little. Floods are still ended.
+    streamResetBurst: 10_000,
+    streamResetRate: 1000,
+  });
+  server.maxConnections = limits.maxConnections;
+  server.on('session', (session) => {
+    const connection = { session, bytesSeen: 0, seenAtMs: performance.now(), isPinged: false };
+    connections.add(connection);
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    session.on('error', (error) => exchange.log.debug({ err: error }, 'a gRPC connection broke'));
+    session.once('close', () => connections.delete(connection));
+  });
+  server.on('stream', (stream, headers, _flags, rawHeaders) => {
+    calls.add(new Call(owner, stream as ServerHttp2Stream, headers, rawHeaders)); // on a server all are
+  });
+  server.on('sessionError', () => {}); // the session's own listener has told it
+
+  const sweep = setInterval(() => {
+    const nowMs = performance.now();
+    for (const call of calls) call.checkTimes(nowMs);
+    for (const connection of connections) checkLife(connection, nowMs);
+  }, SWEEP_MS).unref();
+  server.once('close', () => clearInterval(sweep));
+
+  return {
+    server,
+    get connections() {
+      return connections.size;
+    },
+    get calls() {
+      return calls.size;
+    },
+    async drainAndClose({ drainDelayMs, closeTimeoutMs }) {
+      if (drainDelayMs > 0) await delay(drainDelayMs);
+      const closeAtMs = performance.now() + closeTimeoutMs;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      if (!server.listening && connections.size === 0) clearInterval(sweep);
+      const told = Promise.all(Array.from(connections, ({ session }) => sayGoodbye(session)));
+      const quietLooks = new WeakMap<Call, number>();
+      while (connections.size > 0 && performance.now() < closeAtMs) {
+        for (const call of calls) {
+          const looks = call.isQuiet ? (quietLooks.get(call) ?? 0) + 1 : 0;
+          quietLooks.set(call, looks);
+          if (looks >= QUIET_LOOKS) call.finish(stopping());
+        }
+        await delay(DRAIN_POLL_MS);
+      }
+      const open = [...calls].filter(({ isAnswered }) => !isAnswered);
+      for (const call of open) call.finish(stopping());
+      for (const { session } of connections) session.destroy();
+      await Promise.all([told, closed]);
+      return { cutOff: open.length };
+    },
+  };
+}
+
+function stopping(): AssayError {
+  return new AssayError('UNAVAILABLE', 'the server is stopping; open another stream', { retryAfterMs: 1000 });
+}
+
+/**
+ * GOAWAY twice, as gRPC's servers do: the first refuses nothing; when its PING is back, the caller knows of the end, all
+ * that it had sent before is here, and the second can name the last stream that is answered.
+ */
+async function sayGoodbye(session: ServerHttp2Session): Promise<void> {
+  if (session.destroyed) return;
+  session.goaway(0, ANY_STREAM);
+  await new Promise<void>((resolve) => {
+    session.once('close', resolve);
+    try {
+      session.ping(() => resolve());
+    } catch {
+      resolve(); // it was closed meanwhile
+    }
+  });
+  if (!session.destroyed) session.close();
+}
+
+function checkLife(connection: Connection, nowMs: number): void {
+  const { session } = connection;
+  const socket: Socket | undefined = session.socket;
+  const bytes = socket?.bytesRead ?? 0;
+  if (bytes !== connection.bytesSeen) {
+    connection.bytesSeen = bytes;
+    connection.seenAtMs = nowMs;
+    connection.isPinged = false;
+    return;
+  }
+  const silentMs = nowMs - connection.seenAtMs;
+  if (silentMs > PING_AFTER_MS + PING_TIMEOUT_MS) session.destroy();
+  else if (silentMs > PING_AFTER_MS && !connection.isPinged && !session.destroyed) {
+    connection.isPinged = true;
+    session.ping(() => {}); // its answer is bytes
+  }
+}

@@ -1,0 +1,120 @@
+/** Outputs → a ModelInferResponse: the data always raw, since every client reads that. */
+import type { Dtype } from '@assay/contracts';
+import type { OutputData, OutputTensor, ScoredRows } from '@assay/scoring';
+import { DATATYPE_OF } from '../http/oip/datatypes.ts';
+import { BYTES, bytesField, varintBytes, writeVarint } from './protobuf-wire.ts';
+
+/** A message of known size that is yet to be written. */
+export interface PlannedMessage {
+  readonly sizeBytes: number;
+  /** @returns the place behind it */
+  write(buffer: Buffer, at: number): number;
+}
+
+/** What is the same in every answer of a variant: its name and version. */
+export function responseHead(model: string, version: string): Buffer {
+  return Buffer.concat([bytesField(1, model), bytesField(2, version)]);
+}
+
+/** The head of the answer to a request: its own id, where it has one, and the id of its predictions. */
+function requestHead(id: string, predictionId: string): Buffer {
+  const parameter = Buffer.concat([bytesField(1, 'prediction_id'), bytesField(2, bytesField(3, predictionId))]);
+  const parameters = bytesField(4, parameter);
+  return id === '' ? parameters : Buffer.concat([bytesField(3, id), parameters]);
+}
+
+/**
+ * @param head of `responseHead`
+ * @param names the outputs that are wanted, in their order; none: all
+ */
+export function planInferResponse(
+  head: Buffer,
+  id: string,
+  predictionId: string,
+  { outputs: { outputs }, firstRow, rows }: ScoredRows,
+  names: readonly string[],
+): PlannedMessage {
+  const chosen = names.length === 0 ? outputs : names.flatMap((name) => outputs.find((o) => o.name === name) ?? []);
+  const own = requestHead(id, predictionId);
+  const parts: Uint8Array[] = [];
+  let sizeBytes = head.length + own.length;
+  for (const output of chosen) {
+    const metadata = tensorMetadata(output, rows);
+    parts.push(metadata);
+    sizeBytes += fieldBytes(metadata.length);
+  }
+  for (const output of chosen) {
+    const data = rawData(output, firstRow, rows);
+    parts.push(data);
+    sizeBytes += fieldBytes(data.length);
+  }
+  return {
+    sizeBytes,
+    write(buffer, start) {
+      buffer.set(head, start);
+      buffer.set(own, start + head.length);
+      let at = start + head.length + own.length;
+      parts.forEach((part, i) => {
+        buffer[at] = (i < chosen.length ? 5 : 6) * 8 + BYTES;
+        at = writeVarint(buffer, at + 1, part.length);
+        buffer.set(part, at);
+        at += part.length;
+      });
+      return at;
+    },
+  };
+}
+
+/** Of a field whose tag is one byte. */
+function fieldBytes(valueBytes: number): number {
+  return 1 + varintBytes(valueBytes) + valueBytes;
+}
+
+const tensorHeads = new Map<string, Buffer>();
+const MAX_TENSOR_HEADS = 10_000;
+
+/** Name and datatype, written once for all answers. */
+function tensorHead(name: string, dtype: Dtype): Buffer {
+  const key = `${dtype} ${name}`;
+  let head = tensorHeads.get(key);
+  if (head === undefined) {
+    head = Buffer.concat([bytesField(1, name), bytesField(2, DATATYPE_OF[dtype])]);
+    if (tensorHeads.size < MAX_TENSOR_HEADS) tensorHeads.set(key, head);
+  }
+  return head;
+}
+
+function tensorMetadata({ name, dtype, shape: [, ...tail] }: OutputTensor, rows: number): Buffer {
+  const head = tensorHead(name, dtype);
+  const shapeBytes = tail.reduce((sum, size) => sum + varintBytes(size), varintBytes(rows));
+  const bytes = Buffer.allocUnsafe(head.length + fieldBytes(shapeBytes));
+  bytes.set(head);
+  bytes[head.length] = 3 * 8 + BYTES;
+  let at = writeVarint(bytes, head.length + 1, shapeBytes);
+  at = writeVarint(bytes, at, rows);
+  for (const size of tail) at = writeVarint(bytes, at, size);
+  return bytes;
+}
+
+function rawData({ data, shape: [, ...tail] }: OutputTensor, firstRow: number, rows: number): Uint8Array {
+  const width = tail.reduce((product, size) => product * size, 1);
+  const [from, to] = [firstRow * width, (firstRow + rows) * width];
+  if (!isTyped(data)) return rawTexts(data.slice(from, to));
+  const size = data.BYTES_PER_ELEMENT;
+  return new Uint8Array(data.buffer, data.byteOffset + from * size, (to - from) * size);
+}
+
+function isTyped(data: OutputData): data is Exclude<OutputData, readonly string[]> {
+  return ArrayBuffer.isView(data);
+}
+
+function rawTexts(texts: readonly string[]): Buffer {
+  const sizes = texts.map((text) => Buffer.byteLength(text));
+  const bytes = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + 4 + size, 0));
+  let at = 0;
+  texts.forEach((text, i) => {
+    at = bytes.writeUInt32LE(sizes[i] ?? 0, at);
+    at += bytes.write(text, at);
+  });
+  return bytes;
+}
