@@ -117,20 +117,17 @@ export class Call implements StreamCall {
       stream.end();
     } else {
       stream.respond({ ...this.#responseHeaders(error), ...trailers }, { endStream: true });
-      this.#stopReading();
     }
-  }
-
-  /** After the trailers: what the caller still sends is of no use to anybody. */
-  #stopReading(): void {
-    if (!this.#hasEnded) this.#stream.close(NGHTTP2_NO_ERROR);
   }
 
   /** Ends what has taken too long. */
   checkTimes(nowMs: number): void {
     const { requestTimeoutMs } = this.#owner.exchange.limits;
     if (this.#answeredAtMs !== undefined) {
-      if (nowMs - this.#answeredAtMs > requestTimeoutMs) this.#stream.close(NGHTTP2_CANCEL);
+      const sinceMs = nowMs - this.#answeredAtMs;
+      if (sinceMs > requestTimeoutMs) this.#stream.close(NGHTTP2_CANCEL);
+      // What it still sends is of no use to anybody. Not at once: a reset overtakes the answer.
+      else if (sinceMs > STILL_SENDING_MS && !this.#hasEnded) this.#stream.close(NGHTTP2_NO_ERROR);
     } else if (this.timeoutMs !== undefined && nowMs - this.arrivedAtMs > this.timeoutMs) {
       this.finish(new AssayError('DEADLINE_EXCEEDED', 'the deadline passed before there was an answer'));
     } else if (this.#handler === undefined && !this.#isTaken && nowMs - this.arrivedAtMs > requestTimeoutMs) {
@@ -186,10 +183,12 @@ export class Call implements StreamCall {
   }
 
   #takeOne(method: UnaryMethod): void {
-    if (this.#isTaken) throw new AssayError('INVALID_ARGUMENT', 'the call has more than the one message that it takes');
-    const message = this.#reader.next();
+    const message = this.#isTaken ? undefined : this.#reader.next();
+    if (message !== undefined) this.#isTaken = true;
+    if (this.#isTaken && this.#reader.heldBytes > 0) {
+      throw new AssayError('INVALID_ARGUMENT', 'the call has more than the one message that it takes');
+    }
     if (message === undefined) return;
-    this.#isTaken = true;
     const { maxMessageBytes } = this.#owner;
     if (message.isCompressed) {
       decompress(message.bytes, this.#encoding, maxMessageBytes).then(
@@ -268,7 +267,7 @@ export class Call implements StreamCall {
 
   #ended(method: Method): void {
     this.#hasEnded = true;
-    if (this.#answeredAtMs !== undefined) return;
+    if (this.#answeredAtMs !== undefined || this.#stream.aborted) return;
     if (method.kind === 'stream') void this.#pump();
     else if (!this.#isTaken) {
       this.finish(new AssayError('INVALID_ARGUMENT', 'the call ended without the one message that it takes'));
@@ -294,7 +293,6 @@ export class Call implements StreamCall {
     const stream = this.#stream;
     stream.once('wantTrailers', () => {
       stream.sendTrailers({ ...this.#trailers });
-      if (this.#handler !== undefined) setImmediate(() => this.#stopReading());
     });
     stream.respond(this.#responseHeaders(), { waitForTrailers: true });
   }
@@ -317,6 +315,8 @@ export class Call implements StreamCall {
     }
   }
 }
+
+const STILL_SENDING_MS = 500;
 
 /** Made once: an error of its own for each call would cost more than many a call. */
 const GONE = new AssayError('CANCELLED', 'the call has ended');

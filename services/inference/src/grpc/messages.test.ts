@@ -1,4 +1,4 @@
-import { AssayError, type Signature } from '@assay/contracts';
+import { AssayError, type Feature, type Signature } from '@assay/contracts';
 import type { OutputTensor, ScoredRows } from '@assay/scoring';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
@@ -13,7 +13,7 @@ import { readInferRequest } from './read-infer-request.ts';
 import { readTensors } from './read-tensors.ts';
 import { planInferResponse, responseHead } from './write-infer-response.ts';
 
-const scalar = { shape: [], nullable: false } as const;
+const scalar: Pick<Feature, 'shape' | 'nullable'> = { shape: [], nullable: false };
 const SIGNATURE: Signature = {
   features: [
     { name: 'f32', dtype: 'float32', ...scalar },

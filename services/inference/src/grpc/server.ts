@@ -3,7 +3,7 @@
  * its connections: how many, how idle ones are found dead, and how all end without a call that fails.
  */
 import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AssayError } from '@assay/contracts';
 import type { Exchange } from '@assay/http';
@@ -46,6 +46,10 @@ const MIN_HELD_BYTES = 256 * 1024 * 1024;
 /** A last stream id that no call has: GOAWAY with it says that an end is near, and refuses none that is on its way. */
 const ANY_STREAM = 2 ** 31 - 1;
 const QUIET_LOOKS = 10;
+/** Node closes a session by itself after its last stream, but not always. */
+const IDLE_LOOKS = 3;
+/** A caller without calls may read no more once it has a GOAWAY; its PING is not waited for longer. */
+const GOODBYE_MS = 1000;
 const DRAIN_POLL_MS = 20;
 
 interface Connection {
@@ -53,13 +57,17 @@ interface Connection {
   bytesSeen: number;
   seenAtMs: number;
   isPinged: boolean;
+  calls: number;
+  /** How often in a row the drain saw no call on it, after its last GOAWAY. */
+  idleLooks: number;
 }
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { exchange, methods, maxMessageBytes, maxConcurrentStreams } = options;
   const { limits } = exchange;
   const connections = new Set<Connection>();
-  const calls = new Set<Call>();
+  const bySession = new WeakMap<object, Connection>();
+  const calls = new Map<Call, Connection>();
   const maxHeldBytes = Math.max(MIN_HELD_BYTES, HELD_MESSAGES * maxMessageBytes);
   let heldBytes = 0;
   const owner: CallOwner = {
@@ -74,7 +82,11 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       }
       heldBytes += bytes;
     },
-    forget: (call) => void calls.delete(call),
+    forget(call) {
+      const connection = calls.get(call);
+      if (connection !== undefined) connection.calls--;
+      calls.delete(call);
+    },
   };
 
   const server = createServer({
@@ -85,29 +97,33 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       initialWindowSize: STREAM_WINDOW_BYTES,
     },
     maxSessionMemory: 64,
-    // A caller whose deadline passes resets its stream: under load many, and each costs little. Floods are still ended.
+    // A caller whose deadline passes resets its stream: under load that may be thousands. A flood ends its connection.
     streamResetBurst: 10_000,
-    streamResetRate: 1000,
+    streamResetRate: 200,
   });
   server.maxConnections = limits.maxConnections;
   server.on('session', (session) => {
-    const connection = { session, bytesSeen: 0, seenAtMs: performance.now(), isPinged: false };
+    const seenAtMs = performance.now();
+    const connection = { session, bytesSeen: 0, seenAtMs, isPinged: false, calls: 0, idleLooks: 0 };
     connections.add(connection);
+    bySession.set(session, connection);
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     session.on('error', (error) => exchange.log.debug({ err: error }, 'a gRPC connection broke'));
     session.once('close', () => connections.delete(connection));
   });
   server.on('stream', (stream, headers, _flags, rawHeaders) => {
-    calls.add(new Call(owner, stream as ServerHttp2Stream, headers, rawHeaders)); // on a server all are
+    const connection = stream.session === undefined ? undefined : bySession.get(stream.session);
+    if (connection === undefined) return; // it is gone already
+    connection.calls++;
+    calls.set(new Call(owner, stream as ServerHttp2Stream, headers, rawHeaders), connection); // on a server all are
   });
   server.on('sessionError', () => {}); // the session's own listener has told it
 
   const sweep = setInterval(() => {
     const nowMs = performance.now();
-    for (const call of calls) call.checkTimes(nowMs);
+    for (const call of calls.keys()) call.checkTimes(nowMs);
     for (const connection of connections) checkLife(connection, nowMs);
   }, SWEEP_MS).unref();
-  server.once('close', () => clearInterval(sweep));
 
   return {
     server,
@@ -120,22 +136,28 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     async drainAndClose({ drainDelayMs, closeTimeoutMs }) {
       if (drainDelayMs > 0) await delay(drainDelayMs);
       const closeAtMs = performance.now() + closeTimeoutMs;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      if (!server.listening && connections.size === 0) clearInterval(sweep);
+      // Http2Server#close would say goodbye at once, and refuse calls that are on their way; this only stops listening.
+      const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
       const told = Promise.all(Array.from(connections, ({ session }) => sayGoodbye(session)));
       const quietLooks = new WeakMap<Call, number>();
       while (connections.size > 0 && performance.now() < closeAtMs) {
-        for (const call of calls) {
+        for (const call of calls.keys()) {
           const looks = call.isQuiet ? (quietLooks.get(call) ?? 0) + 1 : 0;
           quietLooks.set(call, looks);
           if (looks >= QUIET_LOOKS) call.finish(stopping());
         }
+        for (const connection of connections) {
+          const isIdle = connection.session.closed && connection.calls === 0;
+          connection.idleLooks = isIdle ? connection.idleLooks + 1 : 0;
+          if (connection.idleLooks >= IDLE_LOOKS) connection.session.destroy();
+        }
         await delay(DRAIN_POLL_MS);
       }
-      const open = [...calls].filter(({ isAnswered }) => !isAnswered);
+      const open = [...calls.keys()].filter(({ isAnswered }) => !isAnswered);
       for (const call of open) call.finish(stopping());
       for (const { session } of connections) session.destroy();
       await Promise.all([told, closed]);
+      clearInterval(sweep);
       return { cutOff: open.length };
     },
   };
@@ -153,11 +175,16 @@ async function sayGoodbye(session: ServerHttp2Session): Promise<void> {
   if (session.destroyed) return;
   session.goaway(0, ANY_STREAM);
   await new Promise<void>((resolve) => {
-    session.once('close', resolve);
+    const giveUp = setTimeout(resolve, GOODBYE_MS);
+    const done = () => {
+      clearTimeout(giveUp);
+      resolve();
+    };
+    session.once('close', done);
     try {
-      session.ping(() => resolve());
+      session.ping(done);
     } catch {
-      resolve(); // it was closed meanwhile
+      done(); // it was closed meanwhile
     }
   });
   if (!session.destroyed) session.close();

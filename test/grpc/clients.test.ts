@@ -1,0 +1,39 @@
+/**
+ * The clients of Triton and of KServe (PyPI) against the gRPC door, unchanged. What they pass is passed-operations.json:
+ * what is answered one day is to be listed there. They cannot share a process: both bring the same protobuf file.
+ */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serveStatic } from '../../services/inference/src/inference-under-test.ts';
+import { identityModel } from '../../services/inference/src/models-under-test.ts';
+import { ROOT, temporaryFolder } from '../parts/assay.ts';
+
+const run = promisify(execFile);
+const PYTHONPATH = join(ROOT, '.cache/python-inference-clients');
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+
+describe('a client from PyPI', () => {
+  const resources = new AsyncDisposableStack();
+  let address = '';
+
+  beforeAll(async () => {
+    const { path } = resources.use(await temporaryFolder());
+    const { dir } = await identityModel(path);
+    const inference = resources.use(await serveStatic(path, [{ name: 'identity', path: dir }], { grpcPort: 0 }));
+    address = inference.service.addresses.grpc ?? '';
+  });
+  afterAll(() => resources.disposeAsync());
+
+  it.each(['triton_client', 'kserve_client'])('%s passes what is listed', async (client) => {
+    const expected = JSON.parse(await readFile(join(HERE, 'passed-operations.json'), 'utf8'));
+    const { stdout } = await run('python3', [join(HERE, `${client}.py`), address], {
+      env: { ...process.env, PYTHONPATH },
+      timeout: 120_000,
+    });
+    expect(JSON.parse(stdout)).toEqual(expected[client]);
+  });
+});
