@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { startAssay } from '../parts/assay.ts';
 import { benchBatch } from './batch.ts';
+import { benchGrpc } from './grpc.ts';
 import { benchLane } from './lane.ts';
 import { benchOverload } from './overload.ts';
 import { benchScoring, FLIGHT } from './scoring.ts';
@@ -15,3 +16,4 @@ await benchTraining(training.http);
 await benchBatch(registry.http);
 await benchLane();
 await benchOverload(5);
+await benchGrpc();

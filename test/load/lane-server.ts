@@ -1,8 +1,9 @@
 /**
  * The inference service as it ships, for the benchmark of the lane: one API key, metrics, limits, the sampled prediction
- * log. Models and keys come from this process, so that nothing else is measured. Prints its URL, then the key.
+ * log. Models and keys come from this process, so that nothing else is measured. Prints its URL, the key and, with
+ * `grpc`, where that listens.
  *
- * node lane-server.ts on|off [slow]
+ * node lane-server.ts on|off [slow] [grpc]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -99,7 +100,7 @@ const models = {
   small: perceptron([30, 32, 2], 'one'),
   big: perceptron([1024, 256, 2], 'one'),
   named: perceptron([30, 32, 2], 'named'),
-  ...(process.argv[3] === 'slow' ? { slow: await slow() } : {}),
+  ...(process.argv.includes('slow') ? { slow: await slow() } : {}),
 };
 for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(dir, name) });
 const source = await createStaticModels(
@@ -112,6 +113,7 @@ const config = loadConfig(inferenceConfig, {
     cacheDir: join(dir, 'cache'),
     registryUrl: `http://127.0.0.1:${port}`,
     lane: process.argv[2] === 'on',
+    ...(process.argv.includes('grpc') ? { grpcPort: 0 } : {}),
   },
   env: { ASSAY_SERVICE_KEY: keyText },
 });
@@ -121,5 +123,5 @@ const service = await createService(config, {
   predictions: { publish: async () => undefined },
 });
 await service.start();
-console.log(`${service.addresses.http} ${keyText}`);
+console.log(`${service.addresses.http} ${keyText} ${service.addresses.grpc ?? ''}`);
 process.on('SIGTERM', () => process.exit());

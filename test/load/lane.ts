@@ -18,7 +18,7 @@ interface Case {
 }
 
 /** Numbers as features have them: a few digits, half of them negative. */
-function numbers(count: number): number[] {
+export function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, i) => Math.round(Math.sin(i + 1) * 300_000) / 100_000);
 }
 

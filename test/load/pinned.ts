@@ -7,6 +7,8 @@ import { type Server, startServer } from './processes.ts';
 export interface PinnedServer extends Server {
   /** For its requests, where it wants one. */
   readonly key: string | undefined;
+  /** Where it was asked for gRPC. */
+  readonly grpc: string | undefined;
 }
 
 /** Puts this process on its second core; gives the words that put another on the first. */
@@ -20,7 +22,7 @@ export function pinning(): string[] {
   }
 }
 
-/** A script of this folder, which prints its URL and maybe a key. */
+/** A script of this folder, which prints its URL, and maybe a key and where it listens for gRPC. */
 export async function startPinned(
   pin: readonly string[],
   script: string,
@@ -29,6 +31,6 @@ export async function startPinned(
   const path = fileURLToPath(new URL(`./${script}`, import.meta.url));
   const [command = process.execPath, ...rest] = [...pin, process.execPath, path, ...args];
   const server = await startServer(command, rest);
-  const [url = '', key] = server.url.split(' ');
-  return { url, key, pid: server.pid, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  const [url = '', key, grpc] = server.url.split(' ');
+  return { url, key, grpc, pid: server.pid, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
