@@ -22,7 +22,7 @@ const cidrs = (what: string): Schema =>
 
 /** What the chart sets itself, in templates/_settings.tpl, or what has no meaning in a pod. */
 const SET_BY_CHART =
-  /^(host|port|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|xgboostLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|provider|bootstrapKeysDir|keys|trainExample|brokers|tls.*|sasl.*)$/;
+  /^(host|port|grpcPort|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|xgboostLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|provider|bootstrapKeysDir|keys|trainExample|brokers|tls.*|sasl.*)$/;
 
 /** The settings of a service that may be under `config`. */
 function settingsOf(definition: ConfigDefinition): Schema {
@@ -76,6 +76,7 @@ const replicas = whole('Pods; not read while autoscaling is on.', 1, 1000);
 const enabled = (what: string): Schema => flag(`Whether ${what}.`);
 const budget = ref('How many of its pods a node drain may take at a time.', 'podDisruptionBudget');
 const service = ref('Its Service.', 'service');
+const grpc = ref('gRPC, on port 9001.', 'grpc');
 const autoscaling = ref('A HorizontalPodAutoscaler by CPU.', 'autoscaling');
 const cache = ref('How much its cache of packages may take on the node.', 'quantity');
 
@@ -145,6 +146,7 @@ const standalone: Record<string, Schema> = {
       existingClaim: secretName('A claim that is there already; size and className are then not used.'),
       whenDeleted: oneOf('What becomes of the claim when the release is uninstalled.', ['Retain', 'Delete']),
     }),
+    grpc,
     service,
     ...times,
     ...placement,
@@ -153,15 +155,17 @@ const standalone: Record<string, Schema> = {
 
 const distributed: Record<string, Schema> = {
   registry: component('Models, versions, aliases, endpoints, keys, audit.', { replicas, podDisruptionBudget: budget }),
-  inference: component('REST scoring.', {
+  inference: component('Scoring: REST and gRPC.', {
     replicas,
+    grpc,
     autoscaling,
     cacheSizeLimit: cache,
     podDisruptionBudget: budget,
     service,
   }),
-  inferenceGpu: component('REST scoring on the GPU pool, with a Service of its own.', {
+  inferenceGpu: component('Scoring on the GPU pool, with a Service of its own.', {
     enabled: enabled('it runs'),
+    grpc,
     replicas: whole('Pods.', 1, 1000),
     gpus: whole('GPUs a pod.', 1, 16),
     cacheSizeLimit: cache,
@@ -277,6 +281,7 @@ const SHARED: Record<string, Schema> = {
   podDisruptionBudget: strict('', {
     maxUnavailable: { description: 'Pods, or a share: `25%`.', type: ['integer', 'string'], pattern: '^[0-9]{1,2}%$' },
   }),
+  grpc: strict('', { enabled: enabled('it is listened for') }),
   service: strict('', {
     type: oneOf('ClusterIP, NodePort or LoadBalancer.', ['ClusterIP', 'NodePort', 'LoadBalancer']),
     annotations: strings('Annotations of the Service.'),

@@ -54,6 +54,7 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     'serve model files without a registry: NAME=FILE.onnx, NAME=PACKAGE or a FOLDER of models',
   )
     .option('--http <port>', 'port to listen on; 0 takes a free one', port)
+    .option('--grpc-port <port>', 'port for gRPC too; 0 takes a free one (default: no gRPC)', port)
     .option('--host <address>', 'address to listen on')
     .addHelpText('after', SERVE_HELP)
     .action(async (models: string[], options) => (await import('./commands/serve.ts')).serve(io, models, options));

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,7 +92,7 @@ describe('assay serve', () => {
     expect((await program.ended).code).toBe(0);
   });
 
-  test('loads no database, broker, cluster or table code', async () => {
+  test('loads no database, broker, cluster, table or gRPC code', async () => {
     const dir = await folder();
     await writeFile(join(dir, 'double.onnx'), timesModel(2));
     const record = join(dir, 'modules.txt');
@@ -109,8 +110,30 @@ describe('assay serve', () => {
     expect(modules.some((module) => module.includes('onnxruntime'))).toBe(true);
     expect(modules.some((module) => module.endsWith('services/inference/src/service.ts'))).toBe(true);
     const unwanted =
-      /kysely|better-sqlite3|node:sqlite|duckdb|kafkajs|kubernetes|koffi|packages\/(database|events|jobs|tables|blobs)\/|services\/(registry|training|standalone)\//;
+      /kysely|better-sqlite3|node:sqlite|duckdb|kafkajs|kubernetes|koffi|@bufbuild|inference\/src\/grpc\/(?!metrics\.ts)|packages\/(database|events|jobs|tables|blobs)\/|services\/(registry|training|standalone)\//;
     expect(modules.filter((module) => unwanted.test(module))).toEqual([]);
+  });
+
+  test('listens for gRPC where it is asked to', async () => {
+    const dir = await folder();
+    await writeFile(join(dir, 'double.onnx'), timesModel(2));
+    const args = ['serve', `two=${join(dir, 'double.onnx')}`, '--http', '0', '--grpc-port', '0', '--json'];
+    const program = start(args);
+    const { grpc } = JSON.parse(await program.firstLine) as { grpc: string }; // what serve prints with --json
+    const session = connect(`http://${grpc}`);
+    cleanups.push(async () => session.destroy());
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/inference.GRPCInferenceService/ServerReady',
+      'content-type': 'application/grpc',
+    });
+    stream.end(Buffer.alloc(5)); // an empty message
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk as Buffer); // no encoding is set
+    expect(Buffer.concat(chunks)).toEqual(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
+    session.close();
+    program.child.kill('SIGTERM');
+    expect((await program.ended).code).toBe(0);
   });
 
   test('removes what it made when it stops', async () => {

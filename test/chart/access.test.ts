@@ -86,6 +86,18 @@ describe('the network', () => {
     expect(at(find(objects, 'NetworkPolicy', 'assay-streaming'), 'spec', 'ingress')).toBeUndefined();
   });
 
+  test('lets clients in for gRPC, and nobody else', async () => {
+    const port = (name: string, objects: readonly KubernetesObject[]): Json[] =>
+      listAt(find(objects, 'NetworkPolicy', name), 'spec', 'ingress').filter(
+        (rule) => at(rule, 'ports', 0, 'port') === 9001,
+      );
+    const rule = { from: [{ podSelector: {} }], ports: [{ protocol: 'TCP', port: 9001 }] };
+    expect(port('assay-inference', await render({ preset: 'distributed' }))).toEqual([rule]);
+    expect(port('assay-standalone', await render({ preset: 'standalone' }))).toEqual([]);
+    const enabled = await render({ preset: 'standalone', set: ['standalone.grpc.enabled=true'] });
+    expect(port('assay-standalone', enabled)).toEqual([rule]);
+  });
+
   test('lets Prometheus in where it is named', async () => {
     const policy = find(await render({ preset: 'monitored' }), 'NetworkPolicy', 'assay-standalone');
     expect(listAt(policy, 'spec', 'ingress', 0, 'from')).toContainEqual({

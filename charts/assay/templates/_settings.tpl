@@ -12,6 +12,11 @@ one of docs/reference/config.md.
 - {name: {{ $prefix }}_CLOSE_TIMEOUT_MS, value: {{ mul $times.closeTimeoutSeconds 1000 | quote }}}
 {{- end }}
 
+{{/* Of the port. */}}
+{{- define "assay.grpcSettings" -}}
+- {name: ASSAY_INFERENCE_GRPC_PORT, value: {{ . | quote }}}
+{{- end }}
+
 {{- define "assay.commonSettings" -}}
 - {name: ASSAY_CONFIG_FILE, value: /etc/assay/assay.yaml}
 - {name: ASSAY_LOG_LEVEL, value: {{ .Values.logLevel }}}

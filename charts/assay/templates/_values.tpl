@@ -26,9 +26,9 @@ values.yaml, so that the schema sees what was set, and refuses what the mode wou
 {{- define "assay.components" -}}
 {{- $v := . -}}
 registry: {image: registry, section: registry, port: 8101, replicas: {{ $v.registry.replicas }}, strategy: RollingUpdate, database: true, kafka: true, blobs: true, clients: true, calls: []}
-inference: {image: inference, section: inference, port: 8102, replicas: {{ $v.inference.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, clients: true, calls: [registry]}
+inference: {image: inference, section: inference, port: 8102, grpcPort: {{ ternary 9001 0 $v.inference.grpc.enabled }}, replicas: {{ $v.inference.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, clients: true, calls: [registry]}
 {{- if $v.inferenceGpu.enabled }}
-inferenceGpu: {image: inference-gpu, section: inference, port: 8102, replicas: {{ $v.inferenceGpu.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, gpu: true, clients: true, calls: [registry]}
+inferenceGpu: {image: inference-gpu, section: inference, port: 8102, grpcPort: {{ ternary 9001 0 $v.inferenceGpu.grpc.enabled }}, replicas: {{ $v.inferenceGpu.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, gpu: true, clients: true, calls: [registry]}
 {{- end }}
 {{- if $v.streaming.enabled }}
 streaming: {image: inference, section: inference, port: 8102, replicas: {{ $v.streaming.replicas }}, strategy: RollingUpdate, cache: true, kafka: true, pipelines: true, clients: false, calls: [registry]}

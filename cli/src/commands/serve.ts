@@ -9,6 +9,7 @@ import type { Io } from '../io.ts';
 
 export interface ServeOptions {
   readonly http?: number;
+  readonly grpcPort?: number;
   readonly host?: string;
   readonly json?: boolean;
 }
@@ -27,6 +28,7 @@ export async function serve(io: Io, models: readonly string[], options: ServeOpt
       env: withoutOthers(io.env),
       flags: {
         ...(options.http === undefined ? {} : { port: options.http }),
+        ...(options.grpcPort === undefined ? {} : { grpcPort: options.grpcPort }),
         ...(options.host === undefined ? {} : { host: options.host }),
         // On a terminal the lines for the person should not drown in the log; whoever sets a level gets it.
         ...(io.terminal === undefined || io.env.ASSAY_LOG_LEVEL || io.env.ASSAY_CONFIG_FILE
@@ -49,7 +51,7 @@ export async function serve(io: Io, models: readonly string[], options: ServeOpt
         },
         async start() {
           await service.start();
-          io.out(readyText(service.addresses.http ?? '', names, options.json ?? false));
+          io.out(readyText(service.addresses, names, options.json ?? false));
         },
         async close() {
           await service.close();
@@ -83,8 +85,13 @@ function withoutOthers(env: Io['env']): Io['env'] {
   );
 }
 
-function readyText(url: string, names: readonly string[], json: boolean): string {
-  if (json) return `${encodeJson({ version: ASSAY_VERSION, pid: process.pid, http: url, endpoints: names })}\n`;
-  const lines = names.map((name) => `  ${url}/v1/endpoints/${name}/score\n  ${url}/v2/models/${name}/infer\n`);
-  return `Assay ${ASSAY_VERSION} serves ${names.join(', ')}:\n${lines.join('')}Ctrl-C stops.\n`;
+function readyText(
+  { http = '', grpc }: Readonly<Record<string, string>>,
+  names: readonly string[],
+  json: boolean,
+): string {
+  if (json) return `${encodeJson({ version: ASSAY_VERSION, pid: process.pid, http, grpc, endpoints: names })}\n`;
+  const lines = names.map((name) => `  ${http}/v1/endpoints/${name}/score\n  ${http}/v2/models/${name}/infer\n`);
+  const more = grpc === undefined ? '' : `  gRPC: ${grpc}\n`;
+  return `Assay ${ASSAY_VERSION} serves ${names.join(', ')}:\n${lines.join('')}${more}Ctrl-C stops.\n`;
 }

@@ -48,7 +48,12 @@ export function createInferenceThread(options: InferenceThreadOptions): Inferenc
   async function run(): Promise<void> {
     // A restart listens where the first start did, also when that took any free port.
     const { serviceKey, ...others } = options.config;
-    const config = { ...others, port: portOf(addresses) ?? others.port };
+    const { http, grpc } = addresses;
+    const config = {
+      ...others,
+      ...(http === undefined ? {} : { port: portOf(http) }),
+      ...(grpc === undefined ? {} : { grpcPort: portOf(`grpc://${grpc}`) }),
+    };
     const kafka = options.kafka === undefined ? undefined : await toPlain(options.kafka);
     const workerData: ThreadStart = { config, serviceKey: serviceKey?.reveal(), kafka };
     const started = new Worker(entry, { workerData, execArgv: nodeArguments() });
@@ -154,6 +159,6 @@ async function toPlain(kafka: KafkaSettings): Promise<PlainKafkaSettings> {
   return toPlainKafkaSettings(kafka);
 }
 
-function portOf(addresses: Readonly<Record<string, string>>): number | undefined {
-  return addresses.http === undefined ? undefined : Number(new URL(addresses.http).port);
+function portOf(url: string): number {
+  return Number(new URL(url).port);
 }

@@ -35,7 +35,7 @@ export class Call implements StreamCall {
   timeoutMs: number | undefined;
   readonly #stream: ServerHttp2Stream;
   readonly #owner: CallOwner;
-  readonly #reader: MessageReader;
+  #reader: MessageReader;
   readonly #gone = new AbortController();
   #route = 'unmatched';
   #caller: Caller | null = null;
@@ -58,7 +58,7 @@ export class Call implements StreamCall {
   ) {
     this.#owner = owner;
     this.#stream = stream;
-    this.#reader = new MessageReader(owner.maxMessageBytes);
+    this.#reader = new MessageReader(0);
     const host = headers[HTTP2_HEADER_AUTHORITY] ?? headers.host;
     this.head = {
       id: owner.exchange.requestId(headers),
@@ -151,10 +151,16 @@ export class Call implements StreamCall {
     this.#caller = exchange.checkCaller(head, { access: method.access });
     this.timeoutMs = readTimeoutMs(headers['grpc-timeout']);
     this.#encoding = readEncoding(headers['grpc-encoding']);
+    this.#reader = new MessageReader(this.#maxMessageBytes(method));
     if (method.kind === 'stream') this.#handler = method.open(this);
     const stream = this.#stream;
     stream.on('data', (chunk: Buffer) => this.#received(chunk, method));
     stream.once('end', () => this.#ended(method));
+  }
+
+  /** Whoever needs no key gets no room either. */
+  #maxMessageBytes({ access }: Method): number {
+    return access === 'public' ? PUBLIC_MESSAGE_BYTES : this.#owner.maxMessageBytes;
   }
 
   #received(chunk: Buffer, method: Method): void {
@@ -162,7 +168,7 @@ export class Call implements StreamCall {
     try {
       this.#reader.push(chunk);
       if (method.kind === 'unary') this.#takeOne(method);
-      else void this.#pump();
+      else void this.#pump(method);
       this.#account();
     } catch (error) {
       this.finish(AssayError.from(error));
@@ -189,9 +195,8 @@ export class Call implements StreamCall {
       throw new AssayError('INVALID_ARGUMENT', 'the call has more than the one message that it takes');
     }
     if (message === undefined) return;
-    const { maxMessageBytes } = this.#owner;
     if (message.isCompressed) {
-      decompress(message.bytes, this.#encoding, maxMessageBytes).then(
+      decompress(message.bytes, this.#encoding, this.#maxMessageBytes(method)).then(
         (bytes) => this.#answer(method, bytes),
         (error: unknown) => this.finish(AssayError.from(error)),
       );
@@ -233,7 +238,7 @@ export class Call implements StreamCall {
   }
 
   /** Gives the handler one message after another, as fast as it and the caller take them. */
-  async #pump(): Promise<void> {
+  async #pump(method: Method): Promise<void> {
     const handler = this.#handler;
     if (this.#isPumping || handler === undefined) return;
     this.#isPumping = true;
@@ -242,7 +247,7 @@ export class Call implements StreamCall {
         const message = this.#reader.next();
         if (message === undefined || this.#answeredAtMs !== undefined) break;
         const { bytes, isCompressed } = message;
-        const whole = isCompressed ? decompress(bytes, this.#encoding, this.#owner.maxMessageBytes) : bytes;
+        const whole = isCompressed ? decompress(bytes, this.#encoding, this.#maxMessageBytes(method)) : bytes;
         const wait = handler.message(whole instanceof Promise ? await this.#paused(whole) : whole);
         if (wait !== undefined) await this.#paused(wait);
         if (this.#stream.writableNeedDrain) await this.#paused(drained(this.#stream, this.signal));
@@ -268,7 +273,7 @@ export class Call implements StreamCall {
   #ended(method: Method): void {
     this.#hasEnded = true;
     if (this.#answeredAtMs !== undefined || this.#stream.aborted) return;
-    if (method.kind === 'stream') void this.#pump();
+    if (method.kind === 'stream') void this.#pump(method);
     else if (!this.#isTaken) {
       this.finish(new AssayError('INVALID_ARGUMENT', 'the call ended without the one message that it takes'));
     }
@@ -317,6 +322,7 @@ export class Call implements StreamCall {
 }
 
 const STILL_SENDING_MS = 500;
+const PUBLIC_MESSAGE_BYTES = 16 * 1024;
 
 /** Made once: an error of its own for each call would cost more than many a call. */
 const GONE = new AssayError('CANCELLED', 'the call has ended');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { fromBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type InferenceUnderTest, serveStatic, temporaryFolder } from '../inference-under-test.ts';
 import { identityModel, slowModel, treeModel, versionModel } from '../models-under-test.ts';
@@ -237,6 +238,12 @@ describe('the gRPC door', () => {
       () => client.call(INFER, frame(Buffer.alloc(100_001))),
       8,
       /100001 bytes; one may have 100000/,
+    ],
+    [
+      'a large message to who needs no key',
+      () => client.call(`${SERVICE}/ServerLive`, frame(Buffer.alloc(20_000))),
+      8,
+      /20000 bytes; one may have 16384/,
     ],
     ['no message', () => client.call(INFER, Buffer.alloc(0)), 3, /without the one message/],
     ['half a message', () => client.call(INFER, valid().subarray(0, 9)), 3, /without the one message/],
@@ -477,6 +484,23 @@ describe('the gRPC door', () => {
       'grpc.reflection.v1.ServerReflection',
       'grpc.reflection.v1alpha.ServerReflection',
     ]);
+  });
+
+  test('bytes that are changed anywhere are answered or refused, and nobody else notices', async () => {
+    const bytes = framed(pb.ModelInferRequestSchema, floatRequest('three', [1, 2, 3], 'id'));
+    const changed = fc.sample(fc.tuple(fc.nat(bytes.length - 6), fc.nat(255)), 300).map(([at, byte]) => {
+      const copy = Buffer.from(bytes);
+      copy[5 + at] = byte;
+      return copy;
+    });
+    const [answers, good] = await Promise.all([
+      Promise.all(changed.map((each) => client.call(INFER, each))),
+      Promise.all(changed.map((_, i) => client.infer(floatRequest('three', [i], String(i))))),
+    ]);
+    for (const { status } of answers) expect([0, 3, 5, 8, 12]).toContain(status);
+    expect(good.map((called) => answerOf(pb.ModelInferResponseSchema, called).id)).toEqual(
+      good.map((_, i) => String(i)),
+    );
   });
 
   test('a peer that speaks no HTTP/2 is let go, and others do not notice', async () => {

@@ -17,9 +17,26 @@ const WATCH_MS = 250;
 
 /** @param services names of those that are as healthy as the server */
 export function healthMethods(services: readonly string[], isReady: () => boolean): Map<string, Method> {
+  const watchers = new Set<() => void>();
+  let timer: NodeJS.Timeout | undefined;
   const statusOf = (service: string): Status => {
     if (service !== '' && !services.includes(service)) return Status.SERVICE_UNKNOWN;
     return isReady() ? Status.SERVING : Status.NOT_SERVING;
+  };
+  /** One timer for all, while there are any. */
+  const watch = (look: () => void, signal: AbortSignal): void => {
+    watchers.add(look);
+    timer ??= setInterval(() => watchers.forEach((each) => void each()), WATCH_MS).unref();
+    signal.addEventListener(
+      'abort',
+      () => {
+        watchers.delete(look);
+        if (watchers.size > 0) return;
+        clearInterval(timer);
+        timer = undefined;
+      },
+      { once: true },
+    );
   };
   return new Map<string, Method>([
     entry(Health.method.check, 'public', ({ service }) => {
@@ -29,11 +46,18 @@ export function healthMethods(services: readonly string[], isReady: () => boolea
       const message = `there is no service ${JSON.stringify(service.slice(0, 200))}; ask for ${known}, or for none`;
       throw new AssayError('NOT_FOUND', message);
     }),
-    [pathOf(Health.method.watch), { kind: 'stream', access: 'public', open: (call) => watch(call, statusOf) }],
+    [
+      pathOf(Health.method.watch),
+      { kind: 'stream', access: 'public', open: (call) => watching(call, statusOf, watch) },
+    ],
   ]);
 }
 
-function watch(call: StreamCall, statusOf: (service: string) => Status): StreamHandler {
+function watching(
+  call: StreamCall,
+  statusOf: (service: string) => Status,
+  watch: (look: () => void, signal: AbortSignal) => void,
+): StreamHandler {
   let sent: Status | undefined;
   let service: string | undefined;
   const look = (): void => {
@@ -47,8 +71,7 @@ function watch(call: StreamCall, statusOf: (service: string) => Status): StreamH
       if (service !== undefined) throw new AssayError('INVALID_ARGUMENT', 'the call has more than one message');
       ({ service } = decode(HealthCheckRequestSchema, bytes));
       look();
-      const timer = setInterval(look, WATCH_MS).unref();
-      call.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+      watch(look, call.signal);
       return undefined;
     },
     ended() {

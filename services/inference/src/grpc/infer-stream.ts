@@ -71,14 +71,13 @@ class InferStream implements StreamHandler {
     if (this.#slots.length === 0) this.#call.finish();
   }
 
+  /** Each message waits as long as its endpoint says; the deadline of the call ends the call, and with it all of them. */
   #caller(): InferCaller {
-    const { arrivedAtMs, timeoutMs, signal } = this.#call;
-    const receivedAtMs = performance.now();
     return {
-      receivedAtMs,
-      timeoutMs: timeoutMs === undefined ? undefined : Math.max(0, arrivedAtMs + timeoutMs - receivedAtMs),
+      receivedAtMs: performance.now(),
+      timeoutMs: undefined,
       routingKey: this.#routingKey,
-      signal,
+      signal: this.#call.signal,
       check: (needs) => this.#call.check(needs),
     };
   }

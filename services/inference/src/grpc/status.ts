@@ -4,8 +4,8 @@ import type { AssayError } from '@assay/contracts';
 export type Trailers = Readonly<Record<string, string>>;
 
 export const OK_TRAILERS: Trailers = { 'grpc-status': '0' };
-/** A header of more is refused by many clients; what is cut off is the tail of an explanation. */
-const MAX_MESSAGE_LENGTH = 2000;
+/** Percent-encoded it is below the 8 KiB of trailers that clients take; what is cut off is the tail of an explanation. */
+const MAX_MESSAGE_LENGTH = 800;
 
 /**
  * `grpc-status` and `grpc-message`; `assay-error-code`, since several codes of ours are one of gRPC's; and, where it is
