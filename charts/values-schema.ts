@@ -76,7 +76,7 @@ const replicas = whole('Pods; not read while autoscaling is on.', 1, 1000);
 const enabled = (what: string): Schema => flag(`Whether ${what}.`);
 const budget = ref('How many of its pods a node drain may take at a time.', 'podDisruptionBudget');
 const service = ref('Its Service.', 'service');
-const grpc = ref('gRPC, on port 9001.', 'grpc');
+const grpc = ref('gRPC.', 'grpc');
 const autoscaling = ref('A HorizontalPodAutoscaler by CPU.', 'autoscaling');
 const cache = ref('How much its cache of packages may take on the node.', 'quantity');
 
@@ -281,7 +281,7 @@ const SHARED: Record<string, Schema> = {
   podDisruptionBudget: strict('', {
     maxUnavailable: { description: 'Pods, or a share: `25%`.', type: ['integer', 'string'], pattern: '^[0-9]{1,2}%$' },
   }),
-  grpc: strict('', { enabled: enabled('it is listened for') }),
+  grpc: strict('', { enabled: enabled('it listens for gRPC too, on port 9001') }),
   service: strict('', {
     type: oneOf('ClusterIP, NodePort or LoadBalancer.', ['ClusterIP', 'NodePort', 'LoadBalancer']),
     annotations: strings('Annotations of the Service.'),

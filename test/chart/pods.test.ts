@@ -243,3 +243,29 @@ test('false, 0 and "" in the values are taken at their word', async () => {
     '0',
   );
 });
+
+test.each<[string, string, string]>([
+  ['distributed', 'Deployment', 'assay-inference'],
+  ['gpu-gke', 'Deployment', 'assay-inference-gpu'],
+  ['standalone', 'StatefulSet', 'assay'],
+])('in the preset %s gRPC has one port in pod, setting and Service, or none at all', async (preset, kind, name) => {
+  const component = { 'assay-inference': 'inference', 'assay-inference-gpu': 'inferenceGpu', assay: 'standalone' }[
+    name
+  ];
+  const grpcOf = async (enabled: boolean): Promise<Json[]> => {
+    const objects = await render({ preset, set: [`${component}.grpc.enabled=${enabled}`] });
+    const container = at(find(objects, kind, name), 'spec', 'template', 'spec', 'containers', 0);
+    const isGrpc = (port: Json): boolean => at(port, 'name') === 'grpc';
+    return [
+      listAt(container, 'ports').filter(isGrpc),
+      environmentOf(container).ASSAY_INFERENCE_GRPC_PORT,
+      listAt(find(objects, 'Service', name), 'spec', 'ports').filter(isGrpc),
+    ];
+  };
+  expect(await grpcOf(true)).toEqual([
+    [{ name: 'grpc', containerPort: 9001 }],
+    '9001',
+    [{ name: 'grpc', port: 9001, targetPort: 'grpc', appProtocol: 'kubernetes.io/h2c' }],
+  ]);
+  expect(await grpcOf(false)).toEqual([[], undefined, []]);
+});

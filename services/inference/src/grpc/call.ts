@@ -230,6 +230,7 @@ export class Call implements StreamCall {
     if (this.#answeredAtMs !== undefined) return;
     this.#answeredAtMs = performance.now();
     this.#count(undefined);
+    this.#drop();
     const stream = this.#stream;
     if (stream.destroyed) return;
     this.#trailers = OK_TRAILERS;
