@@ -287,7 +287,7 @@ export class Call implements StreamCall {
 
   #responseHeaders(error?: AssayError): Record<string, string | number> {
     return {
-      ':status': 200,
+      ':status': error?.code === 'UNSUPPORTED_MEDIA_TYPE' ? 415 : 200, // what does not speak gRPC reads that
       'content-type': 'application/grpc',
       'assay-request-id': this.head.id,
       ...(error?.code === 'UNIMPLEMENTED' ? { 'grpc-accept-encoding': ACCEPTED_ENCODINGS } : {}),

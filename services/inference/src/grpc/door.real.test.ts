@@ -428,6 +428,26 @@ describe('the gRPC door', () => {
       expect(most).toBeLessThanOrEqual(8);
     });
 
+    test('that its caller does not read is not scored further, until it does', async () => {
+      const rows = /assay_inference_rows_total\{endpoint="three",model="three",version="1"\}/;
+      const before = await counted(rows);
+      const { stream, ended } = client.open(STREAM_INFER);
+      const messages = 20_000;
+      stream.pause();
+      stream.end(Buffer.concat(Array.from({ length: messages }, (_, i) => message('three', [i], String(i)))));
+      let scored = 0;
+      await vi.waitFor(async () => {
+        const now = (await counted(rows)) - before;
+        const hasStopped = now > 0 && now === scored;
+        scored = now;
+        expect(hasStopped).toBe(true);
+      });
+      expect(scored).toBeLessThan(messages / 2);
+      stream.resume();
+      const { messages: answers, status } = await ended;
+      expect([answers.length, status]).toEqual([messages, 0]);
+    });
+
     test('ends with a status for what is no message at all', async () => {
       const { stream, ended } = client.open(STREAM_INFER);
       stream.end(Buffer.concat([message('three', [1], 'a'), Buffer.from([7, 0, 0, 0, 0])]));
