@@ -134,7 +134,7 @@ describe('a request', () => {
     [
       'too few raw bytes',
       () => dataOf('f32', 'FP32', new Uint8Array(7)),
-      /raw_input_contents\[0\]: has 7 bytes; expected 8/,
+      /raw_input_contents\[0\]: has 7 bytes; 2 elements of FP32 have 8/,
     ],
     [
       'a value beyond its datatype',

@@ -74,10 +74,8 @@ function unknownInput(place: string, name: string, features: ReadonlyMap<string,
   return wrong(place, `the model has no input ${shown}${hint}`);
 }
 
-/** FP16 has no form in JSON and is not among what REST takes; each of its values is one of the wider types. */
 function checkDatatype({ name, datatype }: WireInput, { dtype }: Feature, place: string): Datatype {
-  const taken: readonly Datatype[] =
-    dtype === 'float32' || dtype === 'float64' ? [...new Set<Datatype>([...TAKEN[dtype], 'FP16'])] : TAKEN[dtype];
+  const taken = TAKEN[dtype];
   const found = taken.find((one) => one === datatype);
   if (found !== undefined) return found;
   const shown = JSON.stringify(datatype.slice(0, 60));

@@ -2,10 +2,10 @@
  * The data of one tensor, typed or raw, as the encoder takes it. How many elements there must be is known before they are
  * read, so that a message of a few bytes makes no large array.
  */
-import { endianness } from 'node:os';
 import { AssayError, type Dtype } from '@assay/contracts';
 import type { TensorData } from '@assay/scoring';
-import { type Datatype, INTEGER_BOUNDS } from '../http/oip/datatypes.ts';
+import { BadBytes, readBinaryData } from '../http/oip/binary-data.ts';
+import { DATATYPE_OF, type Datatype, INTEGER_BOUNDS } from '../http/oip/datatypes.ts';
 import { BYTES, FIXED32, FIXED64, type Range, VARINT, WireReader } from './protobuf-wire.ts';
 import { wrong } from './read-infer-request.ts';
 
@@ -96,21 +96,6 @@ function readElement(reader: WireReader, datatype: Datatype, place: string): unk
   }
 }
 
-const SIZES: Readonly<Partial<Record<Datatype, number>>> = {
-  BOOL: 1,
-  INT8: 1,
-  UINT8: 1,
-  INT16: 2,
-  UINT16: 2,
-  FP16: 2,
-  INT32: 4,
-  UINT32: 4,
-  FP32: 4,
-  INT64: 8,
-  UINT64: 8,
-  FP64: 8,
-};
-
 /** @throws INVALID_ARGUMENT for another number of bytes, or a text that is no UTF-8 */
 export function readRawContents(
   bytes: Buffer,
@@ -120,66 +105,15 @@ export function readRawContents(
   elements: number,
   place: string,
 ): TensorData {
-  if (datatype === 'BYTES') return readRawTexts(bytes, { from, to }, elements, place);
-  const size = SIZES[datatype] ?? 0;
-  if (to - from !== elements * size) {
-    throw wrong(place, `has ${to - from} bytes`, `${elements * size}: ${elements} elements of ${datatype}`);
+  let data: TensorData;
+  try {
+    data = readBinaryData(bytes.subarray(from, to), datatype, elements);
+  } catch (error) {
+    if (error instanceof BadBytes) throw wrong(place, error.message);
+    throw error;
   }
-  // A copy, since the bytes may lie at an odd address.
-  const copy = new Uint8Array(bytes.subarray(from, to)).buffer;
-  switch (datatype) {
-    case 'BOOL':
-      return new Uint8Array(copy);
-    case 'INT64':
-      return new BigInt64Array(copy);
-    case 'UINT64':
-      return new BigUint64Array(copy);
-    case 'FP32':
-      return dtype === 'float32' ? new Float32Array(copy) : Array.from(new Float32Array(copy));
-    case 'FP64':
-      return new Float64Array(copy);
-    case 'FP16':
-      return Array.from(new Float16Array(copy));
-    default: {
-      const integers = integersOf(copy, datatype);
-      return dtype === 'int64' ? integers : Array.from(integers);
-    }
-  }
-}
-
-function integersOf(
-  buffer: ArrayBuffer,
-  datatype: Datatype,
-): Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array {
-  switch (datatype) {
-    case 'INT8':
-      return new Int8Array(buffer);
-    case 'UINT8':
-      return new Uint8Array(buffer);
-    case 'INT16':
-      return new Int16Array(buffer);
-    case 'UINT16':
-      return new Uint16Array(buffer);
-    case 'INT32':
-      return new Int32Array(buffer);
-    default:
-      return new Uint32Array(buffer);
-  }
-}
-
-/** Each text is its length in four bytes and itself. */
-function readRawTexts(bytes: Buffer, { from, to }: Range, elements: number, place: string): string[] {
-  const texts: string[] = [];
-  let at = from;
-  while (at < to) {
-    if (texts.length >= elements) throw wrong(place, `has more elements than the ${elements} of its shape`);
-    const start = at + 4;
-    const end = start <= to ? start + bytes.readUInt32LE(at) : Number.POSITIVE_INFINITY;
-    if (end > to) throw wrong(place, `ends within element ${texts.length}`, 'a length of four bytes and as many bytes');
-    texts.push(utf8(bytes.subarray(start, end), `${place}[${texts.length}]`));
-    at = end;
-  }
-  return texts;
+  // Narrower numbers than the feature's are judged one by one; each is exact in its type.
+  return datatype === DATATYPE_OF[dtype] || datatype === 'BYTES' ? data : Array.from(data as ArrayLike<number>);
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -194,5 +128,3 @@ function utf8(bytes: Uint8Array, place: string): string {
     });
   }
 }
-
-if (endianness() !== 'LE') throw new Error('raw tensors are little-endian, and so must be the machine');

@@ -86,7 +86,7 @@ function readTexts(bytes: Buffer, count: number): string[] {
   const texts: string[] = [];
   let at = 0;
   while (at < bytes.length && texts.length < count) {
-    if (at + 4 > bytes.length) throw new BadBytes(`ends within the length of element ${texts.length}`);
+    if (at + 4 > bytes.length) throw new BadBytes(`ends within element ${texts.length}`);
     const from = at + 4;
     at = from + bytes.readUInt32LE(at);
     if (at > bytes.length) throw new BadBytes(`ends within element ${texts.length}`);
