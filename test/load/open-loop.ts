@@ -30,6 +30,8 @@ export interface Outcomes {
 }
 
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
+/** Of the clients together; while all of them wait, what arrives is counted and not sent. */
+const MAX_CONNECTIONS = 2000;
 /** The network and this process need some of the deadline too: a client hangs up a little later than it says. */
 const GRACE_MS = 20;
 
@@ -105,8 +107,12 @@ export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outco
   const waiting: { readonly client: Client; readonly sentMs: number }[] = [];
 
   function send(nowMs: number): void {
-    const client = idle.pop() ?? open();
     sent++;
+    if (idle.length === 0 && all.size >= MAX_CONNECTIONS) {
+      count('all clients wait');
+      return;
+    }
+    const client = idle.pop() ?? open();
     client.sentMs = nowMs;
     if (load.impatience !== 'waits') waiting.push({ client, sentMs: nowMs });
     client.socket.write(request);
