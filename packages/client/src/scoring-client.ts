@@ -1,5 +1,5 @@
 /** The scoring door, as an application uses it. */
-import { ScoreResponse } from '@assay/contracts';
+import { OutcomesReported, type ReportOutcomes, ScoreResponse } from '@assay/contracts';
 import Type from 'typebox';
 import { type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
 
@@ -51,6 +51,14 @@ export function createScoringClient(options: ClientOptions) {
         },
         o,
       );
+    },
+    /**
+     * Tells what predictions turned out to be; resolves when that is durable. Sending the same again changes nothing.
+     * @param outcomes at most 1000
+     */
+    reportOutcomes(endpoint: string, outcomes: ReportOutcomes['outcomes'], o?: CallOptions): Promise<OutcomesReported> {
+      const json = { endpoint, outcomes } satisfies ReportOutcomes;
+      return transport.json(OutcomesReported, { method: 'POST', path: '/v1/outcomes', json, idempotent: true }, o);
     },
     /** The endpoints that this replica serves. */
     listEndpoints(o?: CallOptions): Promise<{ items: ServedEndpoint[] }> {

@@ -5,6 +5,7 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './jobs.ts';
 export * from './nearest.ts';
+export * from './outcomes.ts';
 export { toPlace } from './places.ts';
 export * from './predictions.ts';
 export * from './registry.ts';

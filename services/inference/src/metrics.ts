@@ -86,6 +86,11 @@ export const inferenceMetrics = defineMetrics('inference', {
     help: 'Predictions that were drawn for the log and are not in it, by reason: queue_full, rate (over predictionLogMaxPerSecond), too_large, unrepresentable (a value that no record can hold), refused (by the event log), closing.',
     labels: ['reason'],
   }),
+  outcomes: counter({
+    name: 'assay_inference_outcomes_total',
+    help: 'Outcomes of predictions that were reported and that the event log has taken.',
+    labels: ['endpoint'],
+  }),
   predictionsQueued: gauge({
     name: 'assay_inference_predictions_queued_rows',
     help: 'Predictions that wait to be logged.',

@@ -23,6 +23,7 @@ export interface Observer extends ServingObserver {
   watch(gauges: Gauges): void;
   predictionsLogged(rows: number): void;
   predictionsDropped(reason: DropReason, rows: number): void;
+  outcomesReported(endpoint: string, count: number): void;
 }
 
 /** Series of versions that were unloaded are kept for so many of them, so that the last scrape still finds them. */
@@ -61,6 +62,9 @@ export function createObserver(registry: Registry, log: Logger): Observer {
     },
     predictionsDropped(reason, rows) {
       metrics.predictionsDropped.bind({ reason }).inc(rows);
+    },
+    outcomesReported(endpoint, count) {
+      metrics.outcomes.bind({ endpoint }).inc(count);
     },
     recorder(endpoint, version) {
       const key = `${endpoint}\0${version.id}`;

@@ -21,6 +21,7 @@ import type { LoadVersion, PackageSource } from './domain/version.ts';
 import type { GrpcDoor, OpenGrpcOptions } from './grpc/open-grpc.ts';
 import { addNamedRoutes } from './http/named-routes.ts';
 import { addOipRoutes } from './http/oip/routes.ts';
+import { addOutcomeRoutes } from './http/outcome-routes.ts';
 import { openLane } from './lane/open-lane.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { openPredictionLogs } from './predictions/open-predictions.ts';
@@ -105,6 +106,8 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     isReady,
     access: guard.access,
     predictions: predictions?.requests,
+    sink,
+    observer,
   });
   const grpc = openGrpc?.(app, {
     dataplane: serving.dataplane,
@@ -229,12 +232,13 @@ async function startWhole(serving: Serving, timeoutMs: number): Promise<void> {
 export function describeApp(): App {
   const log = createLogger({ service: 'inference', level: 'silent' });
   const registry = createRegistry();
+  const observer = createObserver(registry, log);
   const nothing = () => Promise.reject(new AssayError('UNAVAILABLE', 'the API is described here, not served'));
   const serving = createServing({
     routing: { next: nothing },
     packages: { fetch: nothing },
     load: nothing,
-    observer: createObserver(registry, log),
+    observer,
     maxConcurrentLoads: 1,
     loadTimeoutMs: 1,
     retry: { firstMs: 1, maxMs: 1 },
@@ -244,7 +248,7 @@ export function describeApp(): App {
   });
   const readiness = createReadiness(serving, { ageMs: () => undefined, staleAfterMs: 0 });
   const limits = { logSampleRatio: 0, maxRecords: 1, maxExplainedRecords: 1, bodyLimitBytes: 1024, lane: false };
-  return createApp(limits, { log, registry, serving, readiness, isReady: () => false });
+  return createApp(limits, { log, registry, serving, readiness, isReady: () => false, observer });
 }
 
 interface AppParts {
@@ -256,6 +260,9 @@ interface AppParts {
   /** Absent where the API is described and not served. */
   readonly access?: Access;
   readonly predictions?: PredictionLog | undefined;
+  /** Where outcomes go. */
+  readonly sink?: EventSink | undefined;
+  readonly observer: Pick<Observer, 'outcomesReported'>;
 }
 
 /** A replica that can check no key can serve nobody. */
@@ -302,6 +309,11 @@ function createApp(config: AppLimits, parts: AppParts): App {
     ...(predictions === undefined ? {} : { predictions }),
   };
   addNamedRoutes(app, routes);
+  addOutcomeRoutes(app, {
+    convergence: serving.convergence,
+    sink: parts.sink,
+    reported: parts.observer.outcomesReported,
+  });
   addOipRoutes(app, { ...routes, version: ASSAY_VERSION, isReady });
   if (config.lane) openLane(app, { ...routes, isReady, registry, log });
   return app;
