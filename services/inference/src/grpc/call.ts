@@ -55,6 +55,7 @@ export class Call implements StreamCall {
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     rawHeaders: readonly string[],
+    remoteAddress: string | undefined,
   ) {
     this.#owner = owner;
     this.#stream = stream;
@@ -67,9 +68,8 @@ export class Call implements StreamCall {
       headers: host === undefined ? headers : Object.assign(headers, { host }),
       httpVersion: '2.0',
       authorizations: authorizationsOf(rawHeaders),
-      remoteAddress: stream.session?.socket.remoteAddress,
+      remoteAddress,
     };
-    stream.on('error', () => {}); // `close` follows, and says all there is
     stream.once('close', () => this.#closed());
     try {
       this.#begin();
@@ -238,7 +238,7 @@ export class Call implements StreamCall {
     stream.end(framed);
   }
 
-  /** Gives the handler one message after another, as fast as it and the caller take them. */
+  /** Gives the handler one message after another, as fast as it answers and the caller reads. */
   async #pump(method: Method): Promise<void> {
     const handler = this.#handler;
     if (this.#isPumping || handler === undefined) return;

@@ -3,7 +3,7 @@
  * its connections: how many, how idle ones are found dead, and how all end without a call that fails.
  */
 import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import { Server as NetServer, type Socket } from 'node:net';
+import { Server as NetServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AssayError } from '@assay/contracts';
 import type { Exchange } from '@assay/http';
@@ -54,6 +54,7 @@ const DRAIN_POLL_MS = 20;
 
 interface Connection {
   readonly session: ServerHttp2Session;
+  readonly remoteAddress: string | undefined;
   bytesSeen: number;
   seenAtMs: number;
   isPinged: boolean;
@@ -104,7 +105,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   server.maxConnections = limits.maxConnections;
   server.on('session', (session) => {
     const seenAtMs = performance.now();
-    const connection = { session, bytesSeen: 0, seenAtMs, isPinged: false, calls: 0, idleLooks: 0 };
+    const { remoteAddress } = session.socket;
+    const connection = { session, remoteAddress, bytesSeen: 0, seenAtMs, isPinged: false, calls: 0, idleLooks: 0 };
     connections.add(connection);
     bySession.set(session, connection);
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
@@ -113,11 +115,18 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   });
   server.on('stream', (stream, headers, _flags, rawHeaders) => {
     const connection = stream.session === undefined ? undefined : bySession.get(stream.session);
-    if (connection === undefined) return; // it is gone already
+    stream.on('error', () => {}); // `close` follows, and says all there is
+    if (connection === undefined) return; // the connection is gone already
     connection.calls++;
-    calls.set(new Call(owner, stream as ServerHttp2Stream, headers, rawHeaders), connection); // on a server all are
+    const { remoteAddress } = connection;
+    // On a server all streams are of that kind.
+    calls.set(new Call(owner, stream as ServerHttp2Stream, headers, rawHeaders, remoteAddress), connection);
   });
   server.on('sessionError', () => {}); // the session's own listener has told it
+  server.once('listening', () => {
+    // Such as too many open files; before, whoever listens is told.
+    server.on('error', (error) => exchange.log.error({ err: error }, 'the gRPC port could not take a connection'));
+  });
 
   const sweep = setInterval(() => {
     const nowMs = performance.now();
@@ -192,8 +201,8 @@ async function sayGoodbye(session: ServerHttp2Session): Promise<void> {
 
 function checkLife(connection: Connection, nowMs: number): void {
   const { session } = connection;
-  const socket: Socket | undefined = session.socket;
-  const bytes = socket?.bytesRead ?? 0;
+  if (session.destroyed) return; // it has no socket any more
+  const bytes = session.socket.bytesRead;
   if (bytes !== connection.bytesSeen) {
     connection.bytesSeen = bytes;
     connection.seenAtMs = nowMs;
@@ -202,7 +211,7 @@ function checkLife(connection: Connection, nowMs: number): void {
   }
   const silentMs = nowMs - connection.seenAtMs;
   if (silentMs > PING_AFTER_MS + PING_TIMEOUT_MS) session.destroy();
-  else if (silentMs > PING_AFTER_MS && !connection.isPinged && !session.destroyed) {
+  else if (silentMs > PING_AFTER_MS && !connection.isPinged) {
     connection.isPinged = true;
     session.ping(() => {}); // its answer is bytes
   }
