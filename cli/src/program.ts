@@ -131,13 +131,31 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     .addOption(dataDir())
     .option('--after <sequence>', 'entries after this one', wholeNumber)
     .option('--limit <count>', 'at most so many', positive, 100)
+    .option('--until <sequence>', 'no entry after this one', positive)
+    .option('--principal <name>', 'what this principal did')
+    .option('--action <action>', 'alias.move, version.register, …')
+    .option('--resource <resource>', 'model/mdl_…, endpoint/ept_…')
+    .option('--resource-type <type>', 'model, version, endpoint, key, …')
+    .option('--from <time>', 'not before this time (RFC 3339)', time)
+    .option('--to <time>', 'not after this time (RFC 3339)', time)
     .action(async (options) => (await import('./commands/audit.ts')).audit(io, options));
+  audit
+    .command('export <file>')
+    .description('write the whole chain to a file, an entry a line (NDJSON)')
+    .action(async (file: string, _options, self: Command) => {
+      const options: TargetOptions = self.optsWithGlobals();
+      await (await import('./commands/audit-files.ts')).exportTo(io, file, options);
+    });
   audit
     .command('verify')
     .description('check the hash chain from its first entry')
-    .action(async (_options, self: Command) => {
+    .option('--file <file>', 'of this export, without a registry')
+    .action(async (own: { readonly file?: string }, self: Command) => {
       const options: TargetOptions = self.optsWithGlobals();
-      outcome.code = await (await import('./commands/audit.ts')).verify(io, options);
+      outcome.code =
+        own.file === undefined
+          ? await (await import('./commands/audit.ts')).verify(io, options)
+          : await (await import('./commands/audit-files.ts')).verifyFile(io, own.file, options);
     });
 
   const predictions = program.command('predictions').description('look into the prediction log');
@@ -203,6 +221,14 @@ function whole(text: string, min: number, max: number, expected: string): number
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < min || value > max) throw new InvalidArgumentError(expected);
   return value;
+}
+
+/** Milliseconds since 1970. */
+function time(text: string): number {
+  const at = Date.parse(text);
+  if (!/^\d{4}-/.test(text) || Number.isNaN(at))
+    throw new InvalidArgumentError('expected a time like 2026-01-31T12:00:00Z');
+  return at;
 }
 
 function collect(text: string, before: string[]): string[] {

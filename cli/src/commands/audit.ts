@@ -1,19 +1,18 @@
 /** `assay audit`: the trail of governance writes, and whether its chain holds. */
-import { createRegistryClient } from '@assay/client';
+import { type AuditTrailQuery, createRegistryClient } from '@assay/client';
+import type { AuditVerification } from '@assay/contracts';
 import { EXIT_CODES } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { instant, json, table } from '../output.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
 
-export interface AuditOptions extends TargetOptions {
-  readonly after?: number;
-  readonly limit: number;
-}
+export type AuditOptions = TargetOptions & AuditTrailQuery;
 
 export async function audit(io: Io, options: AuditOptions): Promise<void> {
   await using registry = createRegistryClient(await peerOf('registry', io, options));
-  const after = options.after === undefined ? {} : { after: options.after };
-  const page = await registry.audit({ limit: options.limit, ...after }, { signal: io.signal });
+  const { after, until, limit, principal, action, resource, resourceType, from, to } = options;
+  const query = { after, until, limit, principal, action, resource, resourceType, from, to };
+  const page = await registry.audit(query, { signal: io.signal });
   if (options.json) return io.out(json(page));
   io.out(
     table(
@@ -35,10 +34,15 @@ export async function audit(io: Io, options: AuditOptions): Promise<void> {
 /** Exit code `refused` where the chain is broken. */
 export async function verify(io: Io, options: TargetOptions): Promise<number> {
   await using registry = createRegistryClient(await peerOf('registry', io, options));
-  const found = await registry.verifyAudit({ signal: io.signal });
+  return tell(io, await registry.verifyAudit({ signal: io.signal }), options);
+}
+
+export function tell(io: Io, found: AuditVerification, options: { readonly json?: boolean }): number {
   if (options.json) io.out(json(found));
-  else if (found.valid) io.out(`The audit chain holds: ${found.entries} entries, head ${found.headHash}\n`);
-  else {
+  else if (found.valid) {
+    const compared = found.checkpoints === undefined ? '' : `, ${found.checkpoints} signed checkpoints`;
+    io.out(`The audit chain holds: ${found.entries} entries${compared}, head ${found.headHash}\n`);
+  } else {
     const where = found.firstBadSequence === undefined ? '' : ` at entry ${found.firstBadSequence}`;
     io.err(`assay: the audit chain is broken${where}: ${found.reason ?? 'the registry gives no reason'}\n`);
   }

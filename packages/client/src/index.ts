@@ -9,7 +9,12 @@ export {
 export { decodeJson, encodeJson } from './json.ts';
 export { createMonitoringClient, type MonitoringClient, type PredictionsQuery } from './monitoring-client.ts';
 export type { LocalFile } from './package-transfer.ts';
-export { createRegistryClient, type RegistryClient, type UploadOptions } from './registry-client.ts';
+export {
+  type AuditTrailQuery,
+  createRegistryClient,
+  type RegistryClient,
+  type UploadOptions,
+} from './registry-client.ts';
 export type { DatasetFilesOf, LocalDatasetFile } from './registry-dataset-transfer.ts';
 export type { RegisterDataset } from './registry-datasets.ts';
 export type { RetryPolicy } from './retry.ts';

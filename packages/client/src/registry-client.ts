@@ -41,6 +41,19 @@ const AuditPage = Page(AuditEntry, 'AuditPage');
 
 export type RegistryClient = ReturnType<typeof createRegistryClient>;
 
+/** Which entries of the audit trail; times are milliseconds since 1970, bounds are included, but for `after`. */
+export interface AuditTrailQuery {
+  readonly after?: number | string | undefined;
+  readonly until?: number | undefined;
+  readonly limit?: number | undefined;
+  readonly principal?: string | undefined;
+  readonly action?: string | undefined;
+  readonly resource?: string | undefined;
+  readonly resourceType?: string | undefined;
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+}
+
 /** What a package folder becomes: see {@link CreateVersion}. */
 export interface UploadOptions extends CallOptions {
   readonly description?: string;
@@ -209,8 +222,19 @@ export function createRegistryClient(options: ClientOptions) {
 
     ...datasetMethods(transport, TRANSFER_TIMEOUT_MS),
 
-    audit(query: { after?: number | string; limit?: number } = {}, o?: CallOptions): Promise<Page<AuditEntry>> {
-      return transport.json(AuditPage, get('/v1/audit', query), o);
+    audit(query: AuditTrailQuery = {}, o?: CallOptions): Promise<Page<AuditEntry>> {
+      return transport.json(AuditPage, get('/v1/audit', { ...query }), o);
+    },
+    /**
+     * The whole chain as NDJSON, for `verifyAuditExport` of contracts. `write` gets the bytes, and again from the first one
+     * when the answer was cut; it must have taken all of them when it resolves.
+     */
+    exportAudit(
+      write: (body: AsyncIterable<Uint8Array>, signal: AbortSignal) => Promise<void>,
+      o?: CallOptions,
+    ): Promise<void> {
+      const call = { ...get('/v1/audit/export'), headers: { accept: '*/*' }, timeoutMs: TRANSFER_TIMEOUT_MS };
+      return transport.send(call, o, ({ body }, signal) => write(body, signal));
     },
     verifyAudit(o?: CallOptions): Promise<AuditVerification> {
       return transport.json(AuditVerification, { ...get('/v1/audit/verify'), timeoutMs: TRANSFER_TIMEOUT_MS }, o);

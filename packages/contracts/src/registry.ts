@@ -248,6 +248,9 @@ export const AuditVerification = Type.Object(
     headHash: Sha256,
     firstBadSequence: Type.Optional(Type.Integer()),
     reason: Type.Optional(Type.String()),
+    checkpoints: Type.Optional(
+      Type.Integer({ description: 'How many signed checkpoints it was compared with; absent where none are made.' }),
+    ),
   },
   { $id: 'AuditVerification', ...strict },
 );

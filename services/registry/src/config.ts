@@ -42,6 +42,24 @@ export const registryConfig = defineConfig('registry', {
     description:
       'A folder with one file a principal (`admin`, `inference`, `training`, `batch`, `monitoring`, `metrics`), each with the text of its API key: a Secret of Kubernetes, or what `assay keys init` makes. With it every call needs a key. The registry follows the files: another text is another key, and a file that goes takes its key with it.',
   }),
+  auditKeyFile: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    description:
+      'PEM file of the private Ed25519 key that signs the checkpoints of the audit chain; every replica has the same. Without it `registry/audit-key.pem` in the data folder, made at the first start, where the database is in the data folder too; elsewhere no checkpoints are made.',
+  }),
+  auditFormerKeysFile: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    description: 'PEM file of the public keys of `auditKeyFile` before it was replaced, one block after another.',
+  }),
+  auditCheckpointMs: setting(positive, {
+    default: 5 * 60_000,
+    unit: 'ms',
+    description: 'How long an audit entry waits for a signed checkpoint.',
+  }),
+  auditCheckpointEntries: setting(positive, {
+    default: 1000,
+    description: 'So many audit entries get a signed checkpoint before that time.',
+  }),
   maxBodyBytes: setting(positive, {
     default: 8 * 1024 * 1024,
     unit: 'bytes',

@@ -7,6 +7,8 @@ import { type EventBus, outboxMigration, startOutboxPublisher } from '@assay/eve
 import { createAccess, drainAndClose, type FollowedKeys, followKeys, listen } from '@assay/http';
 import { createLogger, createMetrics, environmentName, type Logger, lockDataDir, type Service } from '@assay/runtime';
 import { openBootstrapFolder } from './bootstrap-folder.ts';
+import { startCheckpointer } from './checkpoints/checkpointer.ts';
+import { makeSigningKey, readSigningKeys, type SigningKeys } from './checkpoints/signing-key.ts';
 import { type RegistryConfig, registryConfig } from './config.ts';
 import { createRevisionWatch, type RevisionWatch } from './domain/revision-watch.ts';
 import { createRegistryApp } from './http/app.ts';
@@ -17,12 +19,14 @@ import { type MakePackage, startPackager } from './mlflow/packager.ts';
 import type { CheckPackage, Registration } from './registration/register-version.ts';
 import { createSlots } from './registration/slots.ts';
 import { clearStaging } from './registration/staging.ts';
+import { readAuditHead } from './store/audit.ts';
 import type { Store } from './store/change.ts';
 import { hasKeys, readKeyRevision, readKeySnapshot } from './store/keys.ts';
 import { registryMigration } from './store/migrations/001-registry.ts';
 import { accessMigration } from './store/migrations/002-access.ts';
 import { datasetsMigration } from './store/migrations/003-datasets.ts';
 import { mlflowMigration } from './store/migrations/010-mlflow.ts';
+import { auditMigration } from './store/migrations/021-audit.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -46,6 +50,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   accessMigration,
   datasetsMigration,
   mlflowMigration,
+  auditMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {
@@ -92,6 +97,7 @@ async function assemble(
   const blobs = deps.blobs ?? (await openBlobStore(config.blobsUrl ?? `file:${join(dir, 'blobs')}`));
   const stagingDir = join(dir, 'staging');
   await clearStaging(stagingDir);
+  const auditKeys = await signingKeysOf(config, dir);
 
   const { registry, metrics } = createMetrics(registryMetrics);
   const revision = await readRoutingRevision(database.db);
@@ -148,6 +154,7 @@ async function assemble(
     metrics,
     registration,
     packager,
+    checkpointKeys: auditKeys?.trusted,
   };
   const app = createRegistryApp({
     log,
@@ -158,6 +165,17 @@ async function assemble(
     parts: () => parts,
   });
   const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
+  const checkpointer =
+    auditKeys === undefined
+      ? undefined
+      : startCheckpointer({
+          readHead: () => readAuditHead(database.db),
+          blobs,
+          signing: auditKeys.signing,
+          log,
+          everyMs: config.auditCheckpointMs,
+          everyEntries: config.auditCheckpointEntries,
+        });
   const stopping = new AbortController();
   let following: Promise<void> = Promise.resolve();
   const addresses: Record<string, string> = {};
@@ -185,6 +203,7 @@ async function assemble(
       await packager.close();
       await drained;
       await Promise.all([keys?.close(), bootstrap?.close(), following]);
+      await checkpointer?.close(); // when nothing writes entries any more
       await publisher.close();
     },
   };
@@ -206,6 +225,15 @@ async function followRouting({ database, onRerouted }: Store, log: Logger, signa
       log.debug({ err: error }, 'the routing revision could not be read'); // `/readyz` says that the database is away
     }
   }
+}
+
+/** The key of the setting; else one of the data folder, where that holds the database as well; else none. */
+async function signingKeysOf(config: RegistryConfig, dir: string): Promise<SigningKeys | undefined> {
+  if (config.auditKeyFile !== undefined) return readSigningKeys(config.auditKeyFile, config.auditFormerKeysFile);
+  if (config.databaseUrl !== undefined) return undefined;
+  const file = join(dir, 'audit-key.pem');
+  await makeSigningKey(file);
+  return readSigningKeys(file, config.auditFormerKeysFile);
 }
 
 function followOwnKeys(store: Store, watch: RevisionWatch, log: Logger): FollowedKeys {

@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import {
   AssayError,
   type CreateDatasetVersion,
+  canonicalJson,
   type DatasetVersionSummary,
   type ErrorDetail,
   nearest,
 } from '@assay/contracts';
-import { canonicalJson } from './canonical-json.ts';
 
 /** What people say of a version; all of it has a value. */
 export type About = Pick<

@@ -162,6 +162,8 @@ describe('the scope', () => {
     ['GET', '/v1/routing', ['read']],
     ['GET', '/v1/audit', ['read']],
     ['GET', '/v1/audit/verify', ['read']],
+    ['GET', '/v1/audit/export', ['read']],
+    ['GET', '/v1/audit/checkpoints', ['read']],
     ['GET', '/metrics', ['read']],
     ['GET', '/v1/keys', []],
     ['POST', '/v1/keys', []],

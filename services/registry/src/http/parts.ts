@@ -1,5 +1,6 @@
 /** What the routes work with. They get a function that gives it, so that the API can be described without opening anything. */
 import type { BlobStore } from '@assay/blobs';
+import type { CheckpointKeys } from '@assay/contracts';
 import type { FollowedKeys } from '@assay/http';
 import type { RegistryConfig } from '../config.ts';
 import type { RevisionWatch } from '../domain/revision-watch.ts';
@@ -20,6 +21,8 @@ export interface Parts {
   readonly keyWatch: RevisionWatch;
   /** The keys that this registry checks its own callers with; absent where it needs none. */
   readonly keys: FollowedKeys | undefined;
+  /** The keys of audit checkpoints; absent where none are made. */
+  readonly checkpointKeys: CheckpointKeys | undefined;
   readonly metrics: RegistryMetrics;
 }
 

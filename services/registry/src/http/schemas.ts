@@ -70,6 +70,16 @@ export const KeyParams = Type.Object({ id: Id }, strict);
 
 export const KeysQuery = Type.Object({ ...PageQuery.properties, principal: Type.Optional(Name) }, strict);
 
+export const CheckpointsQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Checkpoints of a higher sequence; `next` of the page before.' }),
+    ),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+  },
+  strict,
+);
+
 export const AuditQuery = Type.Object(
   {
     after: Type.Optional(
@@ -79,6 +89,15 @@ export const AuditQuery = Type.Object(
     principal: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     action: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: '`alias.move`, for instance.' })),
     resource: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: '`model/mdl_…`, for instance.' })),
+    resourceType: Type.Optional(
+      Type.String({
+        pattern: '^[a-z][a-z-]{0,63}$',
+        description: '`model`, `version`, `endpoint`, `dataset-version`, `key`, …',
+      }),
+    ),
+    from: Type.Optional(Type.Integer({ minimum: 0, description: 'Not before this time, in milliseconds since 1970.' })),
+    to: Type.Optional(Type.Integer({ minimum: 0, description: 'Not after this time, in milliseconds since 1970.' })),
+    until: Type.Optional(Type.Integer({ minimum: 1, description: 'No entry with a higher sequence.' })),
   },
   strict,
 );

@@ -7,7 +7,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openRegistryDatabase } from '../service.ts';
 import { databaseUrlOf } from '../testing/database.ts';
-import { appendAudit, listAudit, verifyAudit } from './audit.ts';
+import { type AuditFilter, appendAudit, listAudit, verifyAudit } from './audit.ts';
 import type { RegistryTables } from './tables.ts';
 
 const ENTRIES = 1200; // more than are read at once, so that pages meet
@@ -101,7 +101,8 @@ describe('walking the audit chain in the database', () => {
     ],
     ['a head that was removed', 1, ['delete from audit_head']],
   ])('finds %s', async (_what, firstBadSequence, statements) => {
-    expect(await tampered(...statements)).toMatchObject({ valid: false, firstBadSequence, reason: expect.any(String) });
+    const found = await tampered(...statements);
+    expect(found).toMatchObject({ valid: false, firstBadSequence, reason: expect.any(String) });
     expect(await verify()).toMatchObject({ valid: true });
   });
 
@@ -128,5 +129,17 @@ describe('reading the audit chain', () => {
     expect(page.items.length).toBe(ENTRIES / 6);
     expect(page.items.every((entry) => entry.principal === 'odd' && entry.resource === 'model/mdl_1')).toBe(true);
     expect((await listAudit(database.db, { after: 0, limit: 10, action: 'none' })).items).toEqual([]);
+  });
+
+  it('filters by type of resource, by time and by sequence, bounds included', async () => {
+    const sequences = async (filter: AuditFilter, after = 0) =>
+      (await listAudit(database.db, { after, limit: 1000, ...filter })).items.map(({ sequence }) => sequence);
+    expect(await sequences({ resourceType: 'model' })).toHaveLength(1000);
+    expect(await sequences({ resourceType: 'mode' })).toEqual([]);
+    const at = 1_700_000_000_000; // of entry 1
+    expect(await sequences({ from: at + 4, to: at + 6 })).toEqual([5, 6, 7]);
+    expect(await sequences({ from: at + 4, to: at + 6 }, 5)).toEqual([6, 7]);
+    expect(await sequences({ to: at, principal: 'odd' })).toEqual([]);
+    expect(await sequences({ until: 12 }, 10)).toEqual([11, 12]);
   });
 });

@@ -1,6 +1,17 @@
 /** The audit chain in its tables: appended by one sequencer, read by pages, walked in constant memory. */
-import type { AuditEntry, AuditVerification, Page } from '@assay/contracts';
-import { type AuditFact, type ChainHead, GENESIS_HASH, nextEntry, walkChain } from '../domain/audit-chain.ts';
+import {
+  AssayError,
+  AUDIT_EXPORT_FORMAT,
+  type AuditEntry,
+  type AuditExportHeader,
+  type AuditFact,
+  type AuditVerification,
+  type ChainHead,
+  GENESIS_HASH,
+  nextEntry,
+  type Page,
+  walkChain,
+} from '@assay/contracts';
 import { type AuditTable, fromJson, type Queryable } from './tables.ts';
 
 /** Entries read at once while the chain is walked. */
@@ -24,7 +35,16 @@ export async function appendAudit(trx: Queryable, facts: readonly AuditFact[]): 
 export interface AuditFilter {
   readonly principal?: string;
   readonly action?: string;
+  /** `model/mdl_…` */
   readonly resource?: string;
+  /** `model`: what stands before the slash of a resource. */
+  readonly resourceType?: string;
+  /** Not before this time, in milliseconds since 1970. */
+  readonly from?: number;
+  /** Not after this time. */
+  readonly to?: number;
+  /** No higher sequence than this. */
+  readonly until?: number;
 }
 
 /** Entries after a sequence, ascending. */
@@ -33,9 +53,16 @@ export async function listAudit(
   page: { readonly after: number; readonly limit: number } & AuditFilter,
 ): Promise<Page<AuditEntry>> {
   let query = db.selectFrom('audit').selectAll().where('sequence', '>', page.after);
+  if (page.until !== undefined) query = query.where('sequence', '<=', page.until);
   if (page.principal !== undefined) query = query.where('principal', '=', page.principal);
   if (page.action !== undefined) query = query.where('action', '=', page.action);
   if (page.resource !== undefined) query = query.where('resource', '=', page.resource);
+  if (page.resourceType !== undefined) {
+    // A range of the index by resource: `0` is the character after the slash.
+    query = query.where('resource', '>=', `${page.resourceType}/`).where('resource', '<', `${page.resourceType}0`);
+  }
+  if (page.from !== undefined) query = query.where('at', '>=', page.from);
+  if (page.to !== undefined) query = query.where('at', '<=', page.to);
   const rows = await query
     .orderBy('sequence')
     .limit(page.limit + 1)
@@ -46,7 +73,11 @@ export async function listAudit(
 }
 
 /** Walks the whole chain up to the head that it had at the start; entries appended meanwhile are for the next walk. */
-export async function verifyAudit(db: Queryable, signal: AbortSignal): Promise<AuditVerification> {
+export async function verifyAudit(
+  db: Queryable,
+  signal: AbortSignal,
+  checkpoints: readonly ChainHead[] = [],
+): Promise<AuditVerification> {
   // One statement, so that head and last entry are of one moment.
   const start = await db
     .selectFrom('audit_head')
@@ -64,24 +95,57 @@ export async function verifyAudit(db: Queryable, signal: AbortSignal): Promise<A
   }
   const head: ChainHead = start;
   const lastSequence = Math.max(Number(start.last ?? 0), head.sequence);
-  const walk = walkChain(head);
-  let after = Number.MIN_SAFE_INTEGER;
+  const walk = walkChain(head, checkpoints);
+  for await (const entry of entriesUpTo(db, lastSequence, signal)) {
+    const verdict = walk.next(entry);
+    if (verdict !== undefined) return verdict;
+  }
+  return walk.end();
+}
+
+/**
+ * The whole chain as lines of an export: the head as it is now, then every entry up to it.
+ * @throws AssayError FAILED_PRECONDITION where the head was removed from the database
+ */
+export async function exportAudit(db: Queryable, signal: AbortSignal): Promise<AsyncIterable<string>> {
+  const head = await readAuditHead(db);
+  if (head === undefined) {
+    throw new AssayError(
+      'FAILED_PRECONDITION',
+      'the head of the audit chain was removed; `assay audit verify` says more',
+    );
+  }
+  return linesOf({ format: AUDIT_EXPORT_FORMAT, head }, entriesUpTo(db, head.sequence, signal));
+}
+
+async function* linesOf(header: AuditExportHeader, entries: AsyncIterable<AuditEntry>): AsyncGenerator<string> {
+  yield `${JSON.stringify(header)}\n`;
+  for await (const entry of entries) yield `${JSON.stringify(entry)}\n`;
+}
+
+/** Where the chain ends; undefined where the head was removed. */
+export function readAuditHead(db: Queryable): Promise<ChainHead | undefined> {
+  return db.selectFrom('audit_head').select(['sequence', 'hash']).executeTakeFirst();
+}
+
+/** Entries by ascending sequence, a page of them in memory. */
+async function* entriesUpTo(db: Queryable, last: number, signal: AbortSignal): AsyncGenerator<AuditEntry> {
+  let after = Number.MIN_SAFE_INTEGER; // an entry that was put before the first one is found too
   for (;;) {
     signal.throwIfAborted();
     const rows = await db
       .selectFrom('audit')
       .selectAll()
       .where('sequence', '>', after)
-      .where('sequence', '<=', lastSequence)
+      .where('sequence', '<=', last)
       .orderBy('sequence')
       .limit(WALK_PAGE)
       .execute();
     for (const row of rows) {
-      const verdict = walk.next(toEntry(row));
-      if (verdict !== undefined) return verdict;
+      yield toEntry(row);
       after = row.sequence;
     }
-    if (rows.length < WALK_PAGE) return walk.end();
+    if (rows.length < WALK_PAGE) return;
   }
 }
 

@@ -2,12 +2,11 @@
  * A change: one transaction that holds a write, its audit entries, its events and the new revision of the routing
  * snapshot, so that none of them is ever there without the others. Every write of the registry goes through here.
  */
-import { AssayError, type Event, TOPICS } from '@assay/contracts';
+import { AssayError, type AuditFact, type Event, TOPICS } from '@assay/contracts';
 import type { Database } from '@assay/database';
 import { newEvent, writeOutbox } from '@assay/events';
 import { newId } from '@assay/runtime';
 import type { Transaction } from 'kysely';
-import type { AuditFact } from '../domain/audit-chain.ts';
 import { appendAudit } from './audit.ts';
 import type { RegistryTables } from './tables.ts';
 

@@ -1,5 +1,5 @@
+import { GENESIS_HASH } from '@assay/contracts';
 import type { Migration } from '@assay/database';
-import { GENESIS_HASH } from '../../domain/audit-chain.ts';
 
 export const registryMigration: Migration = {
   name: '001-registry',

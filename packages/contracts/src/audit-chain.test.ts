@@ -1,7 +1,7 @@
-import type { AuditEntry, AuditVerification } from '@assay/contracts';
 import { describe, expect, it } from 'vitest';
 import { type ChainHead, entryHash, GENESIS_HASH, nextEntry, walkChain } from './audit-chain.ts';
 import { canonicalJson } from './canonical-json.ts';
+import type { AuditEntry, AuditVerification } from './registry.ts';
 
 function chainOf(length: number): AuditEntry[] {
   const entries: AuditEntry[] = [];

@@ -11,8 +11,8 @@
  * that the digest that stays gives nothing away to someone who guesses what they said.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { AuditEntry, AuditVerification } from '@assay/contracts';
 import { canonicalJson } from './canonical-json.ts';
+import type { AuditEntry, AuditVerification } from './registry.ts';
 
 export const GENESIS_HASH = '0'.repeat(64);
 const FORMAT = 'assay.audit.v1';
@@ -67,8 +67,13 @@ export interface ChainWalk {
   end(): AuditVerification;
 }
 
-/** @param head the head as it was stored when the walk began */
-export function walkChain(head: ChainHead): ChainWalk {
+/**
+ * @param head the head as it was stored when the walk began
+ * @param checkpoints what signed checkpoints, all older than `head`, say that it was
+ */
+export function walkChain(head: ChainHead, checkpoints: readonly ChainHead[] = []): ChainWalk {
+  const signed = Map.groupBy(checkpoints, (checkpoint) => checkpoint.sequence);
+  const lastSigned = checkpoints.reduce((last, checkpoint) => Math.max(last, checkpoint.sequence), 0);
   let entries = 0;
   let sequence = 0;
   let hash = GENESIS_HASH;
@@ -108,6 +113,9 @@ export function walkChain(head: ChainHead): ChainWalk {
           ? bad(1, 'entry 1 was replaced: it is not the beginning of a chain')
           : bad(sequence, `entry ${sequence} was replaced: entry ${expected} follows one with another hash`);
       }
+      if (signed.get(expected)?.some((checkpoint) => checkpoint.hash !== entry.hash)) {
+        return bad(expected, `entry ${expected} or one before it was replaced: a signed checkpoint has another hash`);
+      }
       sequence = expected;
       hash = entry.hash;
       return undefined;
@@ -115,6 +123,10 @@ export function walkChain(head: ChainHead): ChainWalk {
     end() {
       if (sequence < head.sequence) {
         return bad(sequence + 1, `entries ${sequence + 1} to ${head.sequence} were removed from the end`);
+      }
+      if (sequence < lastSigned) {
+        const missing = `entries ${sequence + 1} to ${lastSigned} were removed from the end, and the head moved back`;
+        return bad(sequence + 1, `${missing}: a signed checkpoint names entry ${lastSigned}`);
       }
       if (hash !== head.hash) return bad(sequence, `entry ${sequence} was replaced: the head has another hash`);
       return { valid: true, entries, headHash: hash };

@@ -1,0 +1,55 @@
+/** The keys of checkpoints: one to sign with, and all that a signature may be of. None of them is in the database. */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { AssayError, type CheckpointKeys, checkpointKeyId } from '@assay/contracts';
+
+export interface SigningKeys {
+  readonly signing: KeyObject;
+  readonly trusted: CheckpointKeys;
+}
+
+/**
+ * @param keyFile a private Ed25519 key, PEM (PKCS #8)
+ * @param formerKeysFile public keys that signed before, PEM blocks one after another
+ * @throws AssayError FAILED_PRECONDITION for a file that cannot be read or holds something else
+ */
+export async function readSigningKeys(keyFile: string, formerKeysFile: string | undefined): Promise<SigningKeys> {
+  const signing = await readKeys(keyFile, (pem) => [createPrivateKey(pem)]);
+  const former = formerKeysFile === undefined ? [] : await readKeys(formerKeysFile, publicKeysIn);
+  const trusted = [...signing.map((key) => createPublicKey(key)), ...former];
+  return {
+    signing: signing[0] as KeyObject, // `readKeys` gives what was made of the one file, one key
+    trusted: new Map(trusted.map((key) => [checkpointKeyId(key), key])),
+  };
+}
+
+/** Makes the key where there is none yet; a key that is there stays. */
+export async function makeSigningKey(keyFile: string): Promise<void> {
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
+  await writeFile(keyFile, pem, { flag: 'wx', mode: 0o600, flush: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
+
+function publicKeysIn(pem: string): KeyObject[] {
+  const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? [];
+  return blocks.map((block) => createPublicKey(block));
+}
+
+async function readKeys(file: string, parse: (pem: string) => KeyObject[]): Promise<KeyObject[]> {
+  try {
+    const keys = parse(await readFile(file, 'utf8'));
+    if (keys.length > 0 && keys.every((key) => key.asymmetricKeyType === 'ed25519')) return keys;
+  } catch (cause) {
+    throw notAKey(file, cause);
+  }
+  throw notAKey(file, undefined);
+}
+
+function notAKey(file: string, cause: unknown): AssayError {
+  return new AssayError(
+    'FAILED_PRECONDITION',
+    `${file} is no Ed25519 key that can be read; make one with: openssl genpkey -algorithm ed25519 -out ${file}`,
+    { cause },
+  );
+}
