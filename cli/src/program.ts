@@ -158,6 +158,18 @@ export function createProgram(io: Io, outcome: Outcome): Command {
           : await (await import('./commands/audit-files.ts')).verifyFile(io, own.file, options);
     });
 
+  command('backup <folder>', 'back up the database and the blobs of the registry, which may go on running')
+    .addOption(dataDir())
+    .addHelpText('after', BACKUP_HELP)
+    .action(async (folder: string, options) => (await import('./commands/backup.ts')).backup(io, folder, options));
+
+  command('restore <folder>', 'restore a backup into an empty database, and check it')
+    .addOption(dataDir())
+    .addHelpText('after', BACKUP_HELP)
+    .action(async (folder: string, options) => {
+      outcome.code = await (await import('./commands/backup.ts')).restore(io, folder, options);
+    });
+
   const predictions = program.command('predictions').description('look into the prediction log');
   const ofPredictions = (usage: string, description: string): Command =>
     predictions
@@ -198,6 +210,10 @@ Examples:
   assay serve churn=churn.onnx           a plain ONNX file
   assay serve churn=./package            a folder with model.onnx (assay.json, where there is one, is checked)
   assay serve ./models                   a folder of NAME/VERSION/model.onnx: the highest version of each
+`;
+
+const BACKUP_HELP = `
+The registry is found as it finds itself: ASSAY_REGISTRY_DATABASE_URL and ASSAY_REGISTRY_BLOBS_URL, else the data folder.
 `;
 
 function exitCodeHelp(): string {

@@ -1,7 +1,7 @@
 /** Opens PostgreSQL by `pg`: its connections, their limits, and how values come back. */
 import { AssayError } from '@assay/contracts';
 import { type Kysely, sql } from 'kysely';
-import { Pool, type PoolConfig } from 'pg';
+import { type ClientConfig, Pool, type PoolConfig } from 'pg';
 import type { AnyTables, Database, Migration } from './database.ts';
 import { checkMigrationList, migrate } from './migrations.ts';
 import { openOneWriter, TURN_TIMEOUT_MS } from './one-writer.ts';
@@ -47,8 +47,9 @@ async function makeSchema(db: Kysely<AnyTables>, schema: string): Promise<void> 
   if (rows.length === 0) await db.schema.createSchema(schema).execute();
 }
 
-function openPools(address: PostgresAddress): Pools {
-  const config: PoolConfig = {
+/** What every connection to the address has. */
+export function connectionConfig(address: PostgresAddress): ClientConfig {
+  return {
     host: address.host,
     port: address.port,
     database: address.database,
@@ -57,11 +58,17 @@ function openPools(address: PostgresAddress): Pools {
     ssl: address.tls ?? false,
     application_name: `assay-${address.schema}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    idleTimeoutMillis: IDLE_CONNECTION_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    allowExitOnIdle: true,
     types: { getTypeParser: (oid: number) => PARSERS[oid] ?? asText },
+  };
+}
+
+function openPools(address: PostgresAddress): Pools {
+  const config: PoolConfig = {
+    ...connectionConfig(address),
+    idleTimeoutMillis: IDLE_CONNECTION_MS,
+    allowExitOnIdle: true,
   };
   const searchPath = `-c search_path=${address.schema}`;
   const pools = {

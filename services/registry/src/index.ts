@@ -17,6 +17,7 @@ import { registryConfig } from './config.ts';
 import { createRegistryApp } from './http/app.ts';
 import { registryMetrics } from './metrics.ts';
 
+export { type BackupManifest, backUpRegistry, type Restored, restoreRegistry } from './backup/index.ts';
 export { type BootstrapFiles, ensureBootstrapFiles } from './bootstrap-files.ts';
 export { type RegistryConfig, registryConfig } from './config.ts';
 export { createRegistry as createService, type RegistryDeps } from './service.ts';

@@ -35,6 +35,7 @@ describe('on PostgreSQL', async () => {
   await import('./registration/register-version.real.test.ts');
   await import('./service.real.test.ts');
   await import('./mlflow/mlflow.real.test.ts');
+  await import('./backup/backup.real.test.ts');
 
   it('answers 503 with one clear line while the server is away, and goes on when it is back', async () => {
     await using registry = await startRegistry();

@@ -1,5 +1,5 @@
 /** All services in one process: the only place that imports services. */
-export { ensureBootstrapFiles } from '@assay/registry';
+export { backUpRegistry, ensureBootstrapFiles, restoreRegistry } from '@assay/registry';
 
 import { type ConfigRow, describeConfig } from '@assay/runtime';
 import { standaloneConfig } from './config.ts';
