@@ -14,13 +14,10 @@ export interface SigningKeys {
  * @throws AssayError FAILED_PRECONDITION for a file that cannot be read or holds something else
  */
 export async function readSigningKeys(keyFile: string, formerKeysFile: string | undefined): Promise<SigningKeys> {
-  const signing = await readKeys(keyFile, (pem) => [createPrivateKey(pem)]);
-  const former = formerKeysFile === undefined ? [] : await readKeys(formerKeysFile, publicKeysIn);
-  const trusted = [...signing.map((key) => createPublicKey(key)), ...former];
-  return {
-    signing: signing[0] as KeyObject, // `readKeys` gives what was made of the one file, one key
-    trusted: new Map(trusted.map((key) => [checkpointKeyId(key), key])),
-  };
+  const signing = await readPem(keyFile, (pem) => checked(createPrivateKey(pem)));
+  const former = formerKeysFile === undefined ? [] : await readPem(formerKeysFile, publicKeysIn);
+  const trusted = [createPublicKey(signing), ...former];
+  return { signing, trusted: new Map(trusted.map((key) => [checkpointKeyId(key), key])) };
 }
 
 /** Makes the key where there is none yet; a key that is there stays. */
@@ -32,18 +29,22 @@ export async function makeSigningKey(keyFile: string): Promise<void> {
 }
 
 function publicKeysIn(pem: string): KeyObject[] {
-  const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? [];
-  return blocks.map((block) => createPublicKey(block));
+  const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g);
+  if (blocks === null) throw new Error('there is no public key');
+  return blocks.map((block) => checked(createPublicKey(block)));
 }
 
-async function readKeys(file: string, parse: (pem: string) => KeyObject[]): Promise<KeyObject[]> {
+function checked(key: KeyObject): KeyObject {
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`the key is ${key.asymmetricKeyType}`);
+  return key;
+}
+
+async function readPem<Keys>(file: string, parse: (pem: string) => Keys): Promise<Keys> {
   try {
-    const keys = parse(await readFile(file, 'utf8'));
-    if (keys.length > 0 && keys.every((key) => key.asymmetricKeyType === 'ed25519')) return keys;
+    return parse(await readFile(file, 'utf8'));
   } catch (cause) {
     throw notAKey(file, cause);
   }
-  throw notAKey(file, undefined);
 }
 
 function notAKey(file: string, cause: unknown): AssayError {
