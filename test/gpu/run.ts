@@ -1,7 +1,7 @@
 /**
  * What can be seen only where there is an NVIDIA GPU: `make gpu-test`. ONNX Runtime's CUDA provider must be beside the
  * runtime (`node dockerfiles/fetch-cuda-provider.ts`), its libraries on LD_LIBRARY_PATH; XGBoost's library is fetched by pip,
- * or named by ASSAY_TRAINING_XGBOOST_LIBRARY.
+ * or named by ASSAY_TRAINING_XGBOOST_LIBRARY. `node test/gpu/run.ts WORDS` runs the checks that have them in their names.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -34,7 +34,8 @@ function check(name: string, holds: () => Promise<string>): void {
 
 async function runChecks(): Promise<number> {
   let failed = 0;
-  for (const { name, holds } of checks) {
+  const wanted = checks.filter(({ name }) => name.includes(process.argv[2] ?? ''));
+  for (const { name, holds } of wanted) {
     try {
       console.log(`passed  ${name}: ${await holds()}`);
     } catch (error) {
@@ -42,7 +43,7 @@ async function runChecks(): Promise<number> {
       failed++;
     }
   }
-  console.log(`${checks.length - failed} passed, ${failed} failed`);
+  console.log(`${wanted.length - failed} passed, ${failed} failed`);
   return failed;
 }
 
@@ -138,6 +139,24 @@ check('a perceptron on CUDA gives what it gives on the CPU', async () => {
   cpu.close();
   cuda.close();
   return `largest relative difference ${largest.toExponential(1)}; one CPU thread and GPU: ${times.join(', ')}; ${JSON.stringify({ provider: executionClass.provider, batching, batchInvariant, notes })}`;
+});
+
+check('on CUDA a version runs in a thread by itself, or in a process, and gives what it gives here', async () => {
+  const options = { maxBatchRows: 256, provider: 'cuda', signal } as const;
+  const here = await scorerOf('mlp', options);
+  const expected = (await here.run(batchOf(here, 256, WIDTH))).tensor('y').data;
+  here.close();
+  const said: string[] = [];
+  for (const place of ['auto', 'process'] as const) {
+    const apart = await scorerOf('mlp', { ...options, place });
+    const { data } = (await apart.run(batchOf(apart, 256, WIDTH))).tensor('y');
+    const times = `${(await medianMs(apart, 256, WIDTH)).toFixed(2)} ms for 256 rows`;
+    apart.close();
+    expect(apart.place === (place === 'auto' ? 'thread' : place), `${place} became ${apart.place}`);
+    expect(String([...data]) === String([...expected]), `in a ${apart.place} the outputs differ`);
+    said.push(`${apart.place}: ${times}`);
+  }
+  return said.join(', ');
 });
 
 /** What CUDA has no kernel for. */
