@@ -28,7 +28,7 @@ export default defineConfig({
           include: ['{packages,services}/*/src/**/*.real.test.ts', 'cli/src/**/*.real.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          maxWorkers: 3, // they mostly wait for the processes that they start
         },
       },
       {

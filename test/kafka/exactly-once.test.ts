@@ -12,7 +12,7 @@ import { judge, readCommitted } from './checker.ts';
 const PARTITIONS = 6;
 /** `make soak` runs the long form. */
 const RECORDS = Number(process.env.SOAK_RECORDS ?? 10_000);
-const KILLS = Number(process.env.SOAK_KILLS ?? 6);
+const KILLS = Number(process.env.SOAK_KILLS ?? 4);
 const FREEZES = Number(process.env.SOAK_FREEZES ?? 1);
 const RESTARTS = Number(process.env.SOAK_RESTARTS ?? 1);
 const WORKER = fileURLToPath(new URL('./doubling-worker.ts', import.meta.url));

@@ -9,7 +9,7 @@ import { identityModel, versionModel } from './models-under-test.ts';
 
 const PACKAGES = fileURLToPath(new URL('../../../.cache/python-inference-clients', import.meta.url));
 /** More finds more, and takes longer: `SCHEMATHESIS_EXAMPLES=2000` by hand. */
-const EXAMPLES = process.env.SCHEMATHESIS_EXAMPLES ?? '15';
+const EXAMPLES = process.env.SCHEMATHESIS_EXAMPLES ?? '5';
 /**
  * The service of this test is open, as on a laptop, and the document speaks of keys, so nothing is asked about those; that
  * they are asked for is in access.real.test.ts.
