@@ -113,7 +113,8 @@ async function untilReady(
   const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;
   const deadline = Date.now() + limitMs;
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`assay up ended with ${child.exitCode}:\n${output()}`);
+    const ended = child.exitCode ?? child.signalCode;
+    if (ended !== null) throw new Error(`assay up ended with ${ended}:\n${output()}`);
     if (existsSync(path)) {
       const text = readFileSync(path, 'utf8');
       if (text !== before) return JSON.parse(text);

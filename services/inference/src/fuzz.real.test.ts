@@ -111,7 +111,7 @@ const garbage: fc.Arbitrary<Hostile> = fc
   .tuple(
     fc.uint8Array({ maxLength: 200 }),
     fc.constantFrom(NAMED, INFER),
-    fc.constantFrom('gzip', 'deflate', 'identity', undefined),
+    fc.constantFrom('gzip', 'deflate', 'identity', 'toString', '__proto__', undefined),
     fc.constantFrom(undefined, '0', '5', '99999'),
   )
   .map(([bytes, path, coding, length]) => ({

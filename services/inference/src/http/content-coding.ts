@@ -17,14 +17,15 @@ const MIN_ENCODED_BYTES = 8 * 1024;
  * @throws UNSUPPORTED_MEDIA_TYPE, INVALID_ARGUMENT for what is not of this coding, PAYLOAD_TOO_LARGE
  */
 export async function decodeContent(body: Buffer, encoding: string, limitBytes: number): Promise<Buffer> {
-  if (!isCoding(encoding)) {
+  const coding = encoding.toLowerCase();
+  if (!isCoding(coding)) {
     throw new AssayError(
       'UNSUPPORTED_MEDIA_TYPE',
       `the content encoding ${JSON.stringify(encoding.slice(0, 100))} is not read by this route; send gzip, deflate, or the body as it is`,
     );
   }
   try {
-    return await DECODERS[encoding](body, { maxOutputLength: limitBytes });
+    return await DECODERS[coding](body, { maxOutputLength: limitBytes });
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') {
       throw new AssayError('PAYLOAD_TOO_LARGE', `the body has more than ${limitBytes} bytes once it is decoded`);
@@ -34,7 +35,7 @@ export async function decodeContent(body: Buffer, encoding: string, limitBytes: 
       message: `is not ${encoding}`,
       expected: `what Content-Encoding says: ${encoding}`,
     };
-    throw new AssayError('INVALID_ARGUMENT', `body: it is not ${encoding}, as its Content-Encoding says`, {
+    throw new AssayError('INVALID_ARGUMENT', `body: it is not ${coding}, as its Content-Encoding says`, {
       details: [detail],
       cause,
     });
@@ -70,5 +71,5 @@ function chooseCoding(accepted: string): Coding | undefined {
 }
 
 function isCoding(name: string): name is Coding {
-  return name in DECODERS;
+  return Object.hasOwn(DECODERS, name);
 }

@@ -107,8 +107,8 @@ function addRepositoryRoutes(app: App, convergence: Convergence): void {
 }
 
 const INSTEAD = {
-  load: 'the service follows the registry; put an endpoint there (PUT /v1/endpoints/{name}) and it is loaded',
-  unload: 'the service follows the registry; move the endpoint there and what it used is unloaded',
+  load: 'what is served follows the registry (put an endpoint there), or is what `assay serve` was started with',
+  unload: 'what is served follows the registry (move the endpoint there), or is what `assay serve` was started with',
 } as const;
 
 function asksForReadyOnly(body: unknown): boolean {
