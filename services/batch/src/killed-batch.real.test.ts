@@ -10,7 +10,7 @@ import type { BatchJobInput } from './job/run-job.ts';
 import { flightModel, flightRecords, lcg, type MadeModel, writeCsv } from './models-under-test.ts';
 
 /** A soak sets more. */
-const KILLS = Number(process.env.SOAK_KILLS ?? 5);
+const KILLS = Number(process.env.SOAK_KILLS ?? 3);
 const ROWS = 30_000;
 const SHARD_ROWS = 2000;
 const PROGRAM = fileURLToPath(new URL('./run-job-to-kill.ts', import.meta.url));
