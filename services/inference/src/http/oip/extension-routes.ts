@@ -5,26 +5,19 @@
  */
 import { AssayError, matches } from '@assay/contracts';
 import { type App, acceptRawJson, parseJson } from '@assay/http';
-import Type from 'typebox';
+import type Type from 'typebox';
 import type { Convergence, EndpointStatus } from '../../domain/convergence.ts';
 import type { Dataplane } from '../../domain/dataplane.ts';
 import { pinnedVariant, type ServedEndpoint, type ServedVariant } from '../../domain/routing-table.ts';
 import { DATATYPE_OF, type Datatype } from './datatypes.ts';
+import type { ModelParams } from './infer.ts';
+import { modelParams, PATHS, SEEN, tags } from './model-paths.ts';
 import { ModelConfig, ModelStatistics, OipError, RepositoryIndex, RepositoryIndexRequest } from './schemas.ts';
 
 export interface ExtensionRoutesOptions {
   readonly dataplane: Dataplane;
   readonly convergence: Convergence;
 }
-
-const tags = ['open inference protocol'];
-const SEEN = { access: ['score', 'read'], takesUnknownQuery: true } as const;
-const modelParams = Type.Object({ model: Type.String() }, { additionalProperties: false });
-const versionParams = Type.Object({ model: Type.String(), version: Type.String() }, { additionalProperties: false });
-const PATHS = [
-  { path: '/v2/models/:model', params: modelParams },
-  { path: '/v2/models/:model/versions/:version', params: versionParams },
-] as const;
 
 export function addExtensionRoutes(app: App, { dataplane, convergence }: ExtensionRoutesOptions): void {
   app.get(
@@ -43,7 +36,7 @@ export function addExtensionRoutes(app: App, { dataplane, convergence }: Extensi
         schema: { tags, summary: 'Model statistics', params, response: { 200: ModelStatistics, default: OipError } },
       },
       (request) => {
-        const { model, version } = request.params as { model: string; version?: string }; // of the two paths above
+        const { model, version } = request.params as ModelParams; // of PATHS
         return { model_stats: statisticsOf(dataplane.endpoint(model), version) };
       },
     );
@@ -54,7 +47,7 @@ export function addExtensionRoutes(app: App, { dataplane, convergence }: Extensi
         schema: { tags, summary: 'Model configuration', params, response: { 200: ModelConfig, default: OipError } },
       },
       (request) => {
-        const { model, version } = request.params as { model: string; version?: string }; // of the two paths above
+        const { model, version } = request.params as ModelParams; // of PATHS
         return configOf(dataplane.endpoint(model), version);
       },
     );

@@ -1,13 +1,14 @@
 /** The Open Inference Protocol v2 over REST. The model of the path is an endpoint; a version pins one of its variants. */
 import { AssayError, type Signature } from '@assay/contracts';
 import { type App, acceptRawJson, renderErrorsUnder } from '@assay/http';
-import Type from 'typebox';
+import type Type from 'typebox';
 import { pinnedVariant, type ServedEndpoint } from '../../domain/routing-table.ts';
 import type { ScoringRoutesOptions } from '../named-routes.ts';
 import { sendAnswer } from '../send-answer.ts';
 import { DATATYPE_OF } from './datatypes.ts';
 import { addExtensionRoutes } from './extension-routes.ts';
 import { createInfer, type ModelParams } from './infer.ts';
+import { PATHS, SEEN, tags } from './model-paths.ts';
 import {
   InferRequestBody,
   InferResponseBody,
@@ -29,17 +30,6 @@ export interface OipRoutesOptions extends ScoringRoutesOptions {
 const EXTENSIONS = ['binary_tensor_data', 'classification', 'model_configuration', 'model_repository', 'statistics'];
 
 export const SERVER_LIVE = { live: true };
-
-const tags = ['open inference protocol'];
-/** Who may score a model may see what it takes. */
-const SEEN = { access: ['score', 'read'], takesUnknownQuery: true } as const;
-const modelParams = Type.Object({ model: Type.String() }, { additionalProperties: false });
-const versionParams = Type.Object({ model: Type.String(), version: Type.String() }, { additionalProperties: false });
-/** Each route once for the endpoint as it routes, once for a version of it. */
-const PATHS = [
-  { path: '/v2/models/:model', params: modelParams },
-  { path: '/v2/models/:model/versions/:version', params: versionParams },
-] as const;
 
 export function addOipRoutes(app: App, options: OipRoutesOptions): void {
   renderErrorsUnder(app, '/v2', (error) => ({ statusCode: error.kind.httpStatus, body: { error: error.message } }));
