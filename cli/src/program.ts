@@ -109,6 +109,13 @@ export function createProgram(io: Io, outcome: Outcome): Command {
       (await import('./commands/models.ts')).models(io, name, options),
     );
 
+  command('lineage <model> <version>', 'show what a version was made from, and where it serves and served')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .action(async (model: string, version: string, options) =>
+      (await import('./commands/lineage.ts')).lineage(io, model, version, options),
+    );
+
   command('register <name> <path>', 'register a version from FILE.onnx, a package, or a folder with model.onnx')
     .addOption(targets.registry())
     .addOption(dataDir())

@@ -1,6 +1,6 @@
 /** The commands under `assay datasets`. */
 import { DATASET_FORMATS, DATASET_LAYERS } from '@assay/contracts';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Io } from '../io.ts';
 
 const HELP = `
@@ -9,6 +9,8 @@ Examples:
   assay datasets add bookings 2026-*.csv --type code=VARCHAR --personal-data name,email
   assay datasets add flights new.parquet --changes "February added"
   assay datasets show flights@2
+  assay datasets changes flights@2 --since 1
+  assay datasets lineage flights@2
   assay datasets get flights --to ./flights
 
 What was said of the version before (layer, source, owner, licence, known bias, personal data, description) is said of the
@@ -53,6 +55,13 @@ export function addDatasetsCommands(
   command('show <name[@version]>', 'show what is known of a version, the newest by default').action(
     async (which: string, options) => (await import('./datasets.ts')).show(io, which, options),
   );
+  command('changes <name[@version]>', 'show what a version changed: columns, rows, missing values, means')
+    .option('--since <version>', 'compared with this version (default: the one before)', versionNumber)
+    .action(async (which: string, options) => (await import('./datasets-changes.ts')).changes(io, which, options));
+  command(
+    'lineage <name[@version]>',
+    'show what a version was made from, and the datasets and models made from it',
+  ).action(async (which: string, options) => (await import('./lineage.ts')).datasetLineage(io, which, options));
   command('get <name[@version]>', 'download the files of a version, the newest by default')
     .requiredOption('--to <folder>', 'the folder to make')
     .action(async (which: string, options) => (await import('./datasets.ts')).get(io, which, options));
@@ -60,6 +69,11 @@ export function addDatasetsCommands(
 
 function collect(text: string, before: string[]): string[] {
   return [...before, text];
+}
+
+function versionNumber(text: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('expected a version number');
+  return Number(text);
 }
 
 function split(text: string): string[] {

@@ -276,3 +276,21 @@ describe('assay datasets list, show and get', () => {
     expect([code, verdict.valid, verdict.entries > 5]).toEqual([0, true, true]);
   });
 });
+
+describe('assay datasets changes and lineage', () => {
+  test('say what a version changed, and what it was made from', async () => {
+    await files({ 'one.csv': 'id,age\n1,10\n2,20\n', 'two.csv': 'id,age,city\n1,110,x\n2,120,\n3,130,y\n' });
+    const first = await added('ages', 'one.csv');
+    await added('ages', 'two.csv', '--changes', 'cities', '--parent', 'ages@1', '--owner', 'ada');
+    const { code, out } = await assay('datasets', 'changes', 'ages');
+    expect([code, out]).toEqual([0, expect.stringContaining('ages 1 → 2: cities\nrows: 2 → 3 (+1)\n')]);
+    expect(out).toContain('\ncolumn city was added (VARCHAR)\n');
+    expect(out).toContain('\nowner: - → "ada"\n');
+    expect(out).toMatch(/\nage +- +15 → 120 +14\.849 +10 → 110 +20 → 130 +2 → 3\n/);
+    const lineage = await assay('datasets', 'lineage', 'ages@1');
+    const of = ({ version, digest }: DatasetVersion, more = '') =>
+      `ages@${version} (raw; ${digest.slice(0, 12)}${more})`;
+    const second: DatasetVersion = JSON.parse((await assay('datasets', 'show', 'ages@2', '--json')).out);
+    expect(lineage.out).toBe(`${of(first)}\n└─ made from it\n   └─ ${of(second, '; owner ada')}\n`);
+  });
+});

@@ -21,6 +21,7 @@ import {
   type PutEndpoint,
   RoutingSnapshot,
   Version,
+  VersionLineage,
 } from '@assay/contracts';
 import { downloadFiles, filesOf, type LocalFile, uploadFiles } from './package-transfer.ts';
 import { datasetMethods } from './registry-datasets.ts';
@@ -106,6 +107,10 @@ export function createRegistryClient(options: ClientOptions) {
     },
     getVersionById(versionId: string, o?: CallOptions): Promise<Version> {
       return transport.json(Version, get(`/v1/versions/${segment(versionId)}`), o);
+    },
+    getVersionLineage(model: string, version: number | string, o?: CallOptions): Promise<VersionLineage> {
+      const path = `${ofModel(model)}/versions/${segment(String(version))}/lineage`;
+      return transport.json(VersionLineage, get(path), o);
     },
     /** Registers files that were put before; {@link uploadPackage} does both. */
     createVersion(model: string, body: CreateVersion, o?: CallOptions): Promise<Version> {

@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import {
   type CreateDatasetVersion,
   Dataset,
+  DatasetChanges,
   type DatasetFile,
+  DatasetLineage,
   DatasetVersion,
   DatasetVersionSummary,
   Page,
@@ -59,6 +61,15 @@ export function datasetMethods(transport: Transport, transferTimeoutMs: number) 
     },
     getDatasetVersionById(id: string, o?: CallOptions): Promise<DatasetVersion> {
       return transport.json(DatasetVersion, get(`/v1/dataset-versions/${segment(id)}`), o);
+    },
+    /** What a version changed since the one before, or since another. */
+    getDatasetChanges(name: string, version?: number, since?: number, o?: CallOptions): Promise<DatasetChanges> {
+      const query = since === undefined ? {} : { since };
+      return transport.json(DatasetChanges, get(`${versionsOf(name)}/${version ?? 'latest'}/changes`, query), o);
+    },
+    /** `query` pages through the versions of models that it fed. */
+    getDatasetLineage(name: string, version?: number, query: PageQuery = {}, o?: CallOptions): Promise<DatasetLineage> {
+      return transport.json(DatasetLineage, get(`${versionsOf(name)}/${version ?? 'latest'}/lineage`, query), o);
     },
     /** Uploads the files that the registry does not have yet, for a version that is registered later. */
     putDatasetFiles(files: readonly LocalDatasetFile[], o: CallOptions = {}): Promise<DatasetFile[]> {

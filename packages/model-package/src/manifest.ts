@@ -84,8 +84,15 @@ function schemas(options: { additionalProperties: boolean }) {
           { ...options, description: 'The registered dataset version that it was trained on.' },
         ),
       ),
+      parents: Type.Optional(
+        Type.Array(Sha256, {
+          maxItems: 100,
+          description: 'The digests of the versions that it was made from: fine-tuned, distilled, calibrated anew.',
+        }),
+      ),
       specSha256: Type.Optional(Sha256),
       codeVersion: Type.Optional(Type.String()),
+      codeCommit: Type.Optional(Type.String({ description: 'The git commit of the code that made it.' })),
       seed: Type.Optional(Type.Integer()),
       libraries: Type.Record(Type.String(), Type.String(), { description: 'Library → version.' }),
       metrics: Type.Record(Type.String(), Type.Number(), { description: 'Of the test rows.' }),

@@ -29,6 +29,7 @@ describe('on PostgreSQL', async () => {
   await import('./http/governance.real.test.ts');
   await import('./http/datasets.real.test.ts');
   await import('./http/endpoints.real.test.ts');
+  await import('./http/lineage.real.test.ts');
   await import('./http/audit-replay.real.test.ts');
   await import('./http/keys.real.test.ts');
   await import('./http/bad-input.real.test.ts');

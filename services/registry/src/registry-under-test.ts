@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ErrorBody, PackageFile, Signature, Version } from '@assay/contracts';
 import { openDatabaseEventBus } from '@assay/events';
-import { writePackage } from '@assay/model-package';
+import { type Lineage, writePackage } from '@assay/model-package';
 import { float32Tensor, GraphBuilder } from '@assay/onnx';
 import { createLogger, loadConfig, type Service } from '@assay/runtime';
 import { registryConfig } from './config.ts';
@@ -119,6 +119,8 @@ export interface PackageOptions {
   /** Instead of the graph. */
   readonly onnx?: Uint8Array;
   readonly extraFiles?: Record<string, Uint8Array>;
+  /** What assay.json says of how it was made. */
+  readonly lineage?: Partial<Lineage>;
 }
 
 /** A small package: y = x + `adds`. */
@@ -136,7 +138,7 @@ export async function makePackage(options: PackageOptions = {}): Promise<MadePac
         outputs: [1, 2, 3].map((x) => ({ y: x + promises })),
         tolerance: { absolute: 1e-6, relative: 1e-6 },
       },
-      lineage: { datasetSha256s: [], libraries: {}, metrics: { auc: 0.75 } },
+      lineage: { datasetSha256s: [], libraries: {}, metrics: { auc: 0.75 }, ...options.lineage },
       createdAt: '2026-01-01T00:00:00Z',
       extraFiles,
     });

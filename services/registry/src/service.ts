@@ -13,6 +13,7 @@ import { type RegistryConfig, registryConfig } from './config.ts';
 import { createRevisionWatch, type RevisionWatch } from './domain/revision-watch.ts';
 import { createRegistryApp } from './http/app.ts';
 import type { Parts } from './http/parts.ts';
+import { startReadingPackages } from './lineage/read-packages.ts';
 import { registryMetrics } from './metrics.ts';
 import { withBasicPassword } from './mlflow/basic-password.ts';
 import { type MakePackage, startPackager } from './mlflow/packager.ts';
@@ -27,6 +28,7 @@ import { accessMigration } from './store/migrations/002-access.ts';
 import { datasetsMigration } from './store/migrations/003-datasets.ts';
 import { mlflowMigration } from './store/migrations/010-mlflow.ts';
 import { auditMigration } from './store/migrations/021-audit.ts';
+import { lineageMigration } from './store/migrations/022-lineage.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -51,6 +53,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   datasetsMigration,
   mlflowMigration,
   auditMigration,
+  lineageMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {
@@ -164,6 +167,7 @@ async function assemble(
     access: withBasicPassword(createAccess({ log, registry, ...(keys === undefined ? {} : { keys }) })),
     parts: () => parts,
   });
+  const packageReader = startReadingPackages({ store, blobs, log });
   const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
   const checkpointer =
     auditKeys === undefined
@@ -200,7 +204,7 @@ async function assemble(
       stopping.abort();
       routing.close();
       keyWatch.close();
-      await packager.close();
+      await Promise.all([packager.close(), packageReader.close()]);
       await drained;
       await Promise.all([keys?.close(), bootstrap?.close(), following]);
       await checkpointer?.close(); // when nothing writes entries any more

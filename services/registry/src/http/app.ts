@@ -9,6 +9,7 @@ import { blobRoutes } from './blob-routes.ts';
 import { datasetRoutes } from './dataset-routes.ts';
 import { endpointRoutes } from './endpoint-routes.ts';
 import { keyRoutes } from './key-routes.ts';
+import { lineageRoutes } from './lineage-routes.ts';
 import { modelRoutes } from './model-routes.ts';
 import type { PartsOf } from './parts.ts';
 import { routingRoutes } from './routing-routes.ts';
@@ -48,6 +49,7 @@ export function createRegistryApp(options: AppOptions): App {
   versionRoutes(app, parts);
   aliasRoutes(app, parts);
   datasetRoutes(app, parts);
+  lineageRoutes(app, parts);
   endpointRoutes(app, parts);
   routingRoutes(app, parts);
   auditRoutes(app, parts);

@@ -53,6 +53,17 @@ export const DatasetFileParams = Type.Object(
   strict,
 );
 
+export const LineageQuery = Type.Object(PageQuery.properties, strict);
+
+export const DatasetChangesQuery = Type.Object(
+  {
+    since: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'The version to compare with; without it the one before.' }),
+    ),
+  },
+  strict,
+);
+
 export const ExpectedRevisionQuery = Type.Object(
   { expectedRevision: Type.Integer({ minimum: 0, description: 'The revision that was read.' }) },
   strict,

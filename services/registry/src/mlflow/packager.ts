@@ -16,6 +16,7 @@ import { AssayError, type PackageFile } from '@assay/contracts';
 import { type MlModelSummary, openPackage, readMlModel } from '@assay/model-package';
 import type { Logger } from '@assay/runtime';
 import type { RegistryConfig } from '../config.ts';
+import { originOf, pinnedLibraries, UNKNOWN_ORIGIN, type VersionOrigin } from '../domain/version-origin.ts';
 import { blobKey } from '../registration/blob-keys.ts';
 import type { Registration } from '../registration/register-version.ts';
 import { fromJson } from '../store/tables.ts';
@@ -38,6 +39,7 @@ export interface Packager {
 }
 
 const MAX_MLMODEL_BYTES = 4 * 1024 * 1024;
+const MAX_REQUIREMENTS_BYTES = 1024 * 1024;
 const MAX_EXAMPLE_BYTES = 64 * 1024 * 1024;
 /** Between tries while something is away that the package needs. */
 const RETRY_MS = 5000;
@@ -123,7 +125,8 @@ export function startPackager(parts: {
       tags: fromJson<Record<string, string>>(row.tags),
     };
     try {
-      return { ...about, ...(await packaged(files)) };
+      const made = await packaged(files);
+      return { ...about, ...made, origin: withLibraries(made.origin, await librariesOf(files)) };
     } catch (error) {
       const isUnservable = error instanceof AssayError && UNSERVABLE.has(error.code);
       if (!isUnservable) throw error;
@@ -133,6 +136,7 @@ export function startPackager(parts: {
         files: [],
         signature: { features: [], outputs: [] },
         metrics: {},
+        origin: withLibraries(UNKNOWN_ORIGIN, await librariesOf(files)),
         notServable: error.message.replace(/^the model was refused: /, ''),
       };
     }
@@ -140,7 +144,7 @@ export function startPackager(parts: {
 
   async function packaged(
     files: readonly ArtifactFile[],
-  ): Promise<Pick<NewVersion, 'digest' | 'files' | 'signature' | 'metrics'>> {
+  ): Promise<Pick<NewVersion, 'digest' | 'files' | 'signature' | 'metrics' | 'origin'>> {
     const model = await describedBy(files);
     const onnx = files.find(({ path }) => path === model.onnxFile);
     if (onnx === undefined) throw unservable(whyNoOnnx(model, files));
@@ -169,10 +173,19 @@ export function startPackager(parts: {
       });
       for (const file of opened.files) await keep(target, file);
       const { signature, lineage } = opened.manifest;
-      return { digest: opened.digest, files: opened.files, signature, metrics: lineage.metrics };
+      const origin = originOf(opened.manifest);
+      return { digest: opened.digest, files: opened.files, signature, metrics: lineage.metrics, origin };
     } finally {
       await rm(dir, { recursive: true, force: true });
     }
+  }
+
+  /** Of the environment that MLflow wrote down beside the model. */
+  async function librariesOf(files: readonly ArtifactFile[]): Promise<Record<string, string>> {
+    const file = files.find(({ path }) => path === 'requirements.txt');
+    return file === undefined || file.sizeBytes > MAX_REQUIREMENTS_BYTES
+      ? {}
+      : pinnedLibraries(await textOf(file, MAX_REQUIREMENTS_BYTES));
   }
 
   async function describedBy(files: readonly ArtifactFile[]): Promise<MlModelSummary> {
@@ -268,6 +281,10 @@ const UNSERVABLE: ReadonlySet<string> = new Set([
   'PAYLOAD_TOO_LARGE',
   'UNIMPLEMENTED',
 ]);
+
+function withLibraries(origin: VersionOrigin, libraries: Readonly<Record<string, string>>): VersionOrigin {
+  return { ...origin, told: { ...origin.told, libraries: { ...origin.told.libraries, ...libraries } } };
+}
 
 function unservable(why: string): AssayError {
   return new AssayError('UNPROCESSABLE_MODEL', why);

@@ -8,6 +8,7 @@ import type { BlobStore } from '@assay/blobs';
 import { AssayError, type CreateVersion, type Version } from '@assay/contracts';
 import { type ModelPackage, openPackage } from '@assay/model-package';
 import { checkPackageFiles, type PackageLimits, sameFiles } from '../domain/package-files.ts';
+import { originOf } from '../domain/version-origin.ts';
 import type { Actor, Store } from '../store/change.ts';
 import { requireModel } from '../store/models.ts';
 import { findByIdempotencyKey, insertVersion } from '../store/versions.ts';
@@ -68,6 +69,7 @@ export async function registerVersion(
     files: body.files,
     signature: checked.manifest.signature,
     metrics: checked.manifest.lineage.metrics,
+    origin: originOf(checked.manifest),
     description: body.description ?? checked.manifest.description ?? '',
     tags: body.tags ?? {},
     ...(body.idempotencyKey === undefined ? {} : { idempotencyKey: body.idempotencyKey }),

@@ -9,6 +9,7 @@ import { createDefaultEndpoint, followersOf, moveFollowers } from './endpoints.t
 import { type ModelRow, modelChanged, requireModel } from './models.ts';
 import { checkRevision } from './stale.ts';
 import type { AliasesTable, Queryable } from './tables.ts';
+import { aliasUsed } from './version-uses.ts';
 import { requireVersion } from './versions.ts';
 
 /** @throws AssayError NOT_FOUND */
@@ -72,6 +73,7 @@ export function moveAlias(
       .values(row)
       .onConflict((conflict) => conflict.columns(['model_id', 'alias']).doUpdateSet(row))
       .execute();
+    await aliasUsed(change, { modelId: model.id, alias, revision: row.revision }, version.id);
     change.record('alias.move', `model/${model.id}`, {
       modelName: model.name,
       alias,
@@ -125,6 +127,7 @@ export function deleteAlias(
       .where('model_id', '=', model.id)
       .where('alias', '=', alias)
       .execute();
+    await aliasUsed(change, { modelId: model.id, alias, revision: current.revision + 1 }, null);
     change.record('alias.delete', `model/${model.id}`, {
       modelName: model.name,
       alias,

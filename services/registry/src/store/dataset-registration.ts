@@ -3,6 +3,7 @@ import { AssayError, type CreateDatasetVersion, type DatasetVersion, type ErrorD
 import { newId } from '@assay/runtime';
 import { type About, aboutOf, saidOtherwise } from '../domain/dataset-rules.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
+import { keepDatasetLineage } from './dataset-lineage.ts';
 import { datasetOf, findDataset, requireNumber, summaryOf, versionOf } from './datasets.ts';
 import { type DatasetsTable, type DatasetVersionsTable, fromJson, type Queryable } from './tables.ts';
 
@@ -77,6 +78,7 @@ export function insertDatasetVersion(
       created_by: actor.principal,
     };
     await trx.insertInto('dataset_versions').values(row).execute();
+    await keepDatasetLineage(trx, row.id, body);
     const updated = { last_version: row.version, updated_at: at };
     await trx.updateTable('datasets').set(updated).where('id', '=', dataset.id).execute();
     const version = versionOf(row, name);

@@ -101,6 +101,30 @@ export async function getDatasetVersion(db: Queryable, name: string, version: st
   return versionOf(await requireNumber(db, dataset, number), name);
 }
 
+/**
+ * A version, and the one that it is compared with: `since`, or the one before.
+ * @throws AssayError NOT_FOUND; FAILED_PRECONDITION for a first version
+ */
+export async function versionToCompare(
+  db: Queryable,
+  name: string,
+  version: string,
+  since: number | undefined,
+): Promise<{ from: DatasetVersion; to: DatasetVersion }> {
+  const to = await getDatasetVersion(db, name, version);
+  if (since === undefined && to.version === 1) {
+    throw new AssayError('FAILED_PRECONDITION', `version 1 of ${name} is its first: there is none before it`);
+  }
+  return { from: await getDatasetVersion(db, name, String(since ?? to.version - 1)), to };
+}
+
+/** As {@link getDatasetVersion}, without what may be megabytes. */
+export async function requireDatasetVersionId(db: Queryable, name: string, version: string): Promise<string> {
+  const dataset = await requireDataset(db, name);
+  const number = version === 'latest' ? dataset.last_version : Number(version);
+  return (await requireNumber(db, dataset, number)).id;
+}
+
 /** @throws AssayError NOT_FOUND */
 export async function getDatasetVersionById(db: Queryable, id: string): Promise<DatasetVersion> {
   const row = await db

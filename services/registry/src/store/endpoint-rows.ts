@@ -4,6 +4,7 @@ import { AssayError, type Endpoint, nearest, type Signature, type Variant } from
 import { newId } from '@assay/runtime';
 import type { Change } from './change.ts';
 import { type EndpointsTable, fromJson, type Queryable } from './tables.ts';
+import { endpointUsed } from './version-uses.ts';
 
 /** Names looked at for a "did you mean". */
 const NAMES_TO_SUGGEST = 1000;
@@ -38,6 +39,7 @@ export async function insertEndpoint(change: Change, name: string, state: Endpoi
     deleted_at: null,
   };
   await change.trx.insertInto('endpoints').values(row).execute();
+  await endpointUsed(change, row, state.variants);
   change.record('endpoint.create', `endpoint/${row.id}`, {
     name,
     revision: row.revision,
@@ -70,6 +72,7 @@ export async function updateEndpoint(
     updated_by: change.actor.principal,
   };
   await change.trx.updateTable('endpoints').set(row).where('id', '=', row.id).execute();
+  await endpointUsed(change, row, state.variants);
   change.record(action, `endpoint/${row.id}`, {
     name: row.name,
     revision: row.revision,

@@ -23,6 +23,7 @@ import {
 import { type ModelRow, requireModel } from './models.ts';
 import { checkRevision } from './stale.ts';
 import { type EndpointsTable, fromJson, type Queryable, type VersionsTable } from './tables.ts';
+import { endpointUsed } from './version-uses.ts';
 import { requireCandidates } from './versions.ts';
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -114,6 +115,7 @@ export function deleteEndpoint(store: Store, actor: Actor, name: string, expecte
       deleted_at: change.at,
     };
     await change.trx.updateTable('endpoints').set(row).where('id', '=', row.id).execute();
+    await endpointUsed(change, row, []);
     change.record('endpoint.delete', `endpoint/${row.id}`, { name, revision: row.revision });
     change.announce('assay.endpoint.deleted.v1', row.id, row.revision, endpointOf(row));
     change.rerouted();

@@ -85,6 +85,53 @@ export interface DatasetVersionKeysTable {
   version_id: string;
 }
 
+/** How a version was made, as its package and its run tell it. */
+export interface VersionLineageTable {
+  version_id: string;
+  /** The MLflow run that logged the model; null without one. */
+  run_id: string | null;
+  /** JSON of a `VersionOrigin`, without its inputs. */
+  origin: string;
+  /** 0 where an older Assay registered the version, and its package was not read since. */
+  is_read: number;
+}
+
+/** What a package says that its version was made from, by digest. */
+export interface VersionInputsTable {
+  version_id: string;
+  kind: 'dataset' | 'file' | 'version';
+  digest: string;
+  /** The dataset version that is meant, where several have this digest. */
+  named_id: string | null;
+}
+
+/** Which dataset versions hold a file. */
+export interface DatasetFilesTable {
+  sha256: string;
+  dataset_version_id: string;
+}
+
+export interface DatasetParentsTable {
+  child_id: string;
+  parent_id: string;
+}
+
+/** A version stood behind an alias or an endpoint, unchanged, from one revision of it to another. */
+export interface VersionUsesTable {
+  kind: 'alias' | 'endpoint';
+  /** `MODEL_ID/ALIAS`, or the id of the endpoint. */
+  subject: string;
+  version_id: string;
+  /** Of the alias or endpoint when it began. */
+  revision: number;
+  /** Of an endpoint's variant; 0 for an alias. */
+  weight: number;
+  began_at: number;
+  /** null while it holds. */
+  ended_at: number | null;
+  principal: string;
+}
+
 export interface AliasesTable {
   model_id: string;
   alias: string;
@@ -177,6 +224,11 @@ export interface RegistryTables extends MlflowTables {
   datasets: DatasetsTable;
   dataset_versions: DatasetVersionsTable;
   dataset_version_keys: DatasetVersionKeysTable;
+  version_lineage: VersionLineageTable;
+  version_inputs: VersionInputsTable;
+  dataset_files: DatasetFilesTable;
+  dataset_parents: DatasetParentsTable;
+  version_uses: VersionUsesTable;
   aliases: AliasesTable;
   endpoints: EndpointsTable;
   routing: RoutingTable;

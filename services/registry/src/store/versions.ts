@@ -4,9 +4,11 @@ import { newId } from '@assay/runtime';
 import type { CandidateVersion } from '../domain/endpoint-rules.ts';
 import { looksLikeId } from '../domain/names.ts';
 import { sameFiles } from '../domain/package-files.ts';
+import type { VersionOrigin } from '../domain/version-origin.ts';
 import { type Actor, change, type Store } from './change.ts';
 import { type ModelRow, modelChanged, requireModel } from './models.ts';
 import { fromJson, type Queryable, type VersionsTable } from './tables.ts';
+import { keepOrigin } from './version-origin.ts';
 
 /** What a checked package says; all of it is known before the version gets its number. */
 export interface NewVersion {
@@ -14,6 +16,7 @@ export interface NewVersion {
   readonly files: readonly PackageFile[];
   readonly signature: Signature;
   readonly metrics: Readonly<Record<string, number>>;
+  readonly origin: VersionOrigin;
   readonly description: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string;
@@ -62,6 +65,7 @@ export function insertVersion(
     for (const [key, value] of Object.entries(made.tags)) {
       await change.trx.insertInto('version_tags').values({ version_id: row.id, key, value }).execute();
     }
+    await keepOrigin(change.trx, row, made.origin);
     if (made.reserved === undefined) {
       await change.trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
     } else {

@@ -3,6 +3,7 @@ import { AssayError, type Variant } from '@assay/contracts';
 import { type Actor, type Change, change, type Store } from '../../store/change.ts';
 import { type ModelRow, modelChanged, requireModel } from '../../store/models.ts';
 import { fromJson, type Queryable, type VersionsTable } from '../../store/tables.ts';
+import { aliasUsed } from '../../store/version-uses.ts';
 import { requireVersion, toVersion } from '../../store/versions.ts';
 import { parseVersionNumber } from './model-versions.ts';
 
@@ -87,6 +88,7 @@ async function removeVersion(change: Change, model: ModelRow, row: VersionsTable
       .where('model_id', '=', model.id)
       .where('alias', '=', alias)
       .execute();
+    await aliasUsed(change, { modelId: model.id, alias, revision: revision + 1 }, null);
     const details = { modelName: model.name, alias, revision: revision + 1, from: row.id };
     change.record('alias.delete', `model/${model.id}`, details);
   }
