@@ -3,6 +3,7 @@ import { ASSAY_VERSION, EXIT_CODES } from '@assay/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addDatasetsCommands } from './commands/datasets-program.ts';
 import { addKeysCommands } from './commands/keys-program.ts';
+import { addWebhooksCommands } from './commands/webhooks-program.ts';
 import type { Io } from './io.ts';
 import type { TargetOptions } from './targets.ts';
 
@@ -208,6 +209,11 @@ export function createProgram(io: Io, outcome: Outcome): Command {
   });
 
   addKeysCommands(program.command('keys').description('make, list and revoke API keys'), io, { ...targets, dataDir });
+
+  addWebhooksCommands(program.command('webhooks').description('post events to addresses of yours'), io, {
+    ...targets,
+    dataDir,
+  });
 
   return program;
 }

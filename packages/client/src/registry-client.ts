@@ -25,6 +25,7 @@ import {
 } from '@assay/contracts';
 import { downloadFiles, filesOf, type LocalFile, uploadFiles } from './package-transfer.ts';
 import { datasetMethods } from './registry-datasets.ts';
+import { webhookMethods } from './registry-webhooks.ts';
 import { type Call, type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
 
 /** Transfers have as long as a large model over a slow line needs; a stalled peer is noticed long before. */
@@ -226,6 +227,7 @@ export function createRegistryClient(options: ClientOptions) {
     },
 
     ...datasetMethods(transport, TRANSFER_TIMEOUT_MS),
+    ...webhookMethods(transport),
 
     audit(query: AuditTrailQuery = {}, o?: CallOptions): Promise<Page<AuditEntry>> {
       return transport.json(AuditPage, get('/v1/audit', { ...query }), o);

@@ -20,3 +20,4 @@ export * from './signature.ts';
 export * from './streaming.ts';
 export * from './training.ts';
 export * from './validation.ts';
+export * from './webhooks.ts';

@@ -9,6 +9,7 @@ export {
 } from './event-bus.ts';
 export type { Retention } from './event-log.ts';
 export { ignoreStale } from './ignore-stale.ts';
+export { type LeaseStore, withLease } from './lease.ts';
 export { type OpenEventBusOptions, openEventBus } from './open-event-bus.ts';
 export {
   type OutboxPublisher,
@@ -17,3 +18,4 @@ export {
   startOutboxPublisher,
   writeOutbox,
 } from './outbox.ts';
+export { createWaker, pause, type Waker } from './waker.ts';

@@ -60,6 +60,39 @@ export const registryConfig = defineConfig('registry', {
     default: 1000,
     description: 'So many audit entries get a signed checkpoint before that time.',
   }),
+  webhookKeyFile: setting(Type.String({ minLength: 1 }), {
+    optional: true,
+    description:
+      'File of the keys that seal the secrets of webhooks in the database, a line each, base64 of 32 bytes: the first seals, all of them open. Every replica has the same. Without it `registry/webhook-key` in the data folder, made at the first start, where the database is in the data folder too; elsewhere no webhooks can be made.',
+  }),
+  webhookAllowedNetworks: setting(Type.Array(Type.String({ minLength: 1 })), {
+    default: [],
+    description:
+      'Networks that webhooks may post to though they are not public, such as `10.0.0.0/8` or `127.0.0.0/8`, separated by commas. To an address of this machine that is in one of them, http is allowed too.',
+  }),
+  webhookTimeoutMs: setting(positive, {
+    default: 10_000,
+    unit: 'ms',
+    description: 'How long the receiver of a webhook may take to answer.',
+  }),
+  webhookMaxConcurrent: setting(positive, {
+    default: 32,
+    description: 'Posts to receivers of webhooks at once; four of one webhook at most.',
+  }),
+  webhookGiveUpMs: setting(positive, {
+    default: 24 * 60 * 60_000,
+    unit: 'ms',
+    description: 'How long one event may fail to be taken before its webhook is disabled.',
+  }),
+  webhookMaxPending: setting(positive, {
+    default: 10_000,
+    description: 'So many events may wait for a webhook before it is disabled.',
+  }),
+  webhookRetentionMs: setting(positive, {
+    default: 7 * 24 * 60 * 60_000,
+    unit: 'ms',
+    description: 'How long the log of deliveries keeps what was delivered, for its readers and for replay.',
+  }),
   maxBodyBytes: setting(positive, {
     default: 8 * 1024 * 1024,
     unit: 'bytes',

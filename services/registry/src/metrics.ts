@@ -31,6 +31,29 @@ export const registryMetrics = defineMetrics('registry', {
     name: 'assay_registry_outbox_lag_seconds',
     help: 'Age of the oldest event that waits in the outbox; 0 when none does.',
   }),
+  webhookDeliveries: counter({
+    name: 'assay_registry_webhook_deliveries_total',
+    help: 'Attempts to post an event to a webhook, by outcome: delivered, failed (it is tried again, unless the webhook is disabled for it).',
+    labels: ['outcome'],
+  }),
+  webhookDuration: histogram({
+    name: 'assay_registry_webhook_delivery_duration_seconds',
+    help: 'Time of an attempt to post an event to a webhook, from the connection to the answer.',
+    unit: 'seconds',
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  }),
+  webhookPending: gauge({
+    name: 'assay_registry_webhook_pending',
+    help: 'Events that wait to be taken by an enabled webhook.',
+  }),
+  webhookLag: gauge({
+    name: 'assay_registry_webhook_lag_seconds',
+    help: 'Age of the oldest event that waits to be taken by an enabled webhook; 0 when none does.',
+  }),
+  webhooksDisabled: gauge({
+    name: 'assay_registry_webhooks_disabled',
+    help: 'Webhooks that are not enabled: turned off by somebody, or given up.',
+  }),
   routingRevision: gauge({
     name: 'assay_registry_routing_revision',
     help: 'The revision of the routing snapshot.',

@@ -1,10 +1,15 @@
 /** What the registry does on SQLite, it does on PostgreSQL: the same tests, on a real server, a schema for each registry. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { AuditVerification, DatasetVersion, ErrorBody, Model, Page } from '@assay/contracts';
 import { type Postgres, startPostgres } from '@assay/database/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256Of, startRegistry } from './registry-under-test.ts';
 import { openRegistryDatabase } from './service.ts';
 import { useDatabases } from './testing/database.ts';
+import { startReceiver } from './webhooks/receiver-under-test.ts';
+import { makeBoxKey } from './webhooks/secret-box.ts';
 
 let server: Postgres;
 const schemas = new Map<string, string>();
@@ -30,6 +35,7 @@ describe('on PostgreSQL', async () => {
   await import('./http/datasets.real.test.ts');
   await import('./http/endpoints.real.test.ts');
   await import('./http/lineage.real.test.ts');
+  await import('./http/webhooks.real.test.ts');
   await import('./http/audit-replay.real.test.ts');
   await import('./http/keys.real.test.ts');
   await import('./http/bad-input.real.test.ts');
@@ -76,6 +82,35 @@ describe('on PostgreSQL', async () => {
     expect(made.map(({ body }) => body.version).sort((a, b) => a - b)).toEqual(made.map((_, i) => i + 1));
     const verdict = await second.call<AuditVerification>('GET', '/v1/audit/verify');
     expect(verdict.body).toMatchObject({ valid: true, entries: 80 });
+  });
+
+  it('delivers the events of two replicas once, in the order of each model', async () => {
+    useDatabases(() => server.url('two_deliverers'));
+    await using receiver = await startReceiver();
+    const keyDir = await mkdtemp(join(tmpdir(), 'assay-webhook-key-'));
+    const webhookKeyFile = join(keyDir, 'key');
+    await makeBoxKey(webhookKeyFile);
+    const flags = { webhookKeyFile, webhookAllowedNetworks: ['127.0.0.0/8'] };
+    await using first = await startRegistry({ flags });
+    await using second = await startRegistry({ flags });
+    useDatabases(ofItsOwn);
+    await first.call('POST', '/v1/webhooks', { url: receiver.url });
+    await Promise.all(
+      ['a', 'b', 'c', 'd', 'e'].map(async (name) => {
+        await first.call('POST', '/v1/models', { name });
+        for (let revision = 1; revision <= 10; revision += 1) {
+          const body = { expectedRevision: revision, description: `${revision}` };
+          const answer = await (revision % 2 === 0 ? first : second).call('PATCH', `/v1/models/${name}`, body);
+          expect(answer.status).toBe(200);
+        }
+      }),
+    );
+    await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(55);
+    const bySubject = Map.groupBy(receiver.received, ({ event }) => event.subject);
+    expect(bySubject.size).toBe(5);
+    for (const received of bySubject.values())
+      expect(received.map(({ event }) => event.sequence)).toEqual(received.map((_, i) => i + 1));
+    await rm(keyDir, { recursive: true });
   });
 
   it('the audit entries of all these tests are there', async () => {

@@ -29,9 +29,12 @@ import { datasetsMigration } from './store/migrations/003-datasets.ts';
 import { mlflowMigration } from './store/migrations/010-mlflow.ts';
 import { auditMigration } from './store/migrations/021-audit.ts';
 import { lineageMigration } from './store/migrations/022-lineage.ts';
+import { webhooksMigration } from './store/migrations/023-webhooks.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
+import { startWebhookDeliverer } from './webhooks/deliverer.ts';
+import { deliveryLimits, openWebhooks, watchWebhooks } from './webhooks/open-webhooks.ts';
 
 export interface RegistryDeps {
   /** Where events go. It stays its owner's to close. */
@@ -54,6 +57,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   mlflowMigration,
   auditMigration,
   lineageMigration,
+  webhooksMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {
@@ -101,6 +105,7 @@ async function assemble(
   const stagingDir = join(dir, 'staging');
   await clearStaging(stagingDir);
   const auditKeys = await signingKeysOf(config, dir);
+  const webhooks = await openWebhooks(config, dir);
 
   const { registry, metrics } = createMetrics(registryMetrics);
   const revision = await readRoutingRevision(database.db);
@@ -118,6 +123,7 @@ async function assemble(
     waitingEvents.set(events);
     eventLag.set(oldestSeconds);
   });
+  watchWebhooks(metrics, database);
   const keyRevision = await readKeyRevision(database.db);
   const keyWatch = createRevisionWatch({ revision: keyRevision, maxWaiters: config.maxRoutingWaiters });
   /** Of its own, so that the registry learns of a change of keys however many wait. */
@@ -158,6 +164,7 @@ async function assemble(
     registration,
     packager,
     checkpointKeys: auditKeys?.trusted,
+    webhooks,
   };
   const app = createRegistryApp({
     log,
@@ -167,6 +174,7 @@ async function assemble(
     access: withBasicPassword(createAccess({ log, registry, ...(keys === undefined ? {} : { keys }) })),
     parts: () => parts,
   });
+  const deliverer = startWebhookDeliverer({ store, sending: webhooks, metrics, log, limits: deliveryLimits(config) });
   const packageReader = startReadingPackages({ store, blobs, log });
   const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
   const checkpointer =
@@ -204,7 +212,7 @@ async function assemble(
       stopping.abort();
       routing.close();
       keyWatch.close();
-      await Promise.all([packager.close(), packageReader.close()]);
+      await Promise.all([packager.close(), packageReader.close(), deliverer.close()]);
       await drained;
       await Promise.all([keys?.close(), bootstrap?.close(), following]);
       await checkpointer?.close(); // when nothing writes entries any more

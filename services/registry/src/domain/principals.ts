@@ -4,8 +4,11 @@ import { AssayError, nearest, type PrincipalKind, type Scope } from '@assay/cont
 /** Who acts when the registry itself takes over the keys of the bootstrap folder. */
 export const BOOTSTRAP = 'bootstrap';
 
+/** Who acts when the registry gives up on the receiver of a webhook. */
+export const WEBHOOKS = 'webhooks';
+
 /** `local`: whoever calls from this machine while there are no keys. */
-const RESERVED: readonly string[] = ['local', BOOTSTRAP];
+const RESERVED: readonly string[] = ['local', BOOTSTRAP, WEBHOOKS];
 
 /** @throws AssayError INVALID_ARGUMENT */
 export function checkPrincipalName(name: string): void {

@@ -14,6 +14,7 @@ import { modelRoutes } from './model-routes.ts';
 import type { PartsOf } from './parts.ts';
 import { routingRoutes } from './routing-routes.ts';
 import { versionRoutes } from './version-routes.ts';
+import { webhookRoutes } from './webhook-routes.ts';
 
 export interface AppOptions {
   readonly log: Logger;
@@ -54,6 +55,7 @@ export function createRegistryApp(options: AppOptions): App {
   routingRoutes(app, parts);
   auditRoutes(app, parts);
   keyRoutes(app, parts);
+  webhookRoutes(app, parts);
   mlflowRoutes(app, parts);
   return app;
 }

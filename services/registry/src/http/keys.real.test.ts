@@ -173,6 +173,15 @@ describe('the scope', () => {
     ['GET', '/v1/keys/k', []],
     ['POST', '/v1/keys/k/revoke', []],
     ['GET', '/v1/principals', []],
+    ['GET', '/v1/webhooks', []],
+    ['POST', '/v1/webhooks', []],
+    ['GET', '/v1/webhooks/w', []],
+    ['PATCH', '/v1/webhooks/w', []],
+    ['DELETE', '/v1/webhooks/w?expectedRevision=1', []],
+    ['POST', '/v1/webhooks/w/secret', []],
+    ['POST', '/v1/webhooks/w/test', []],
+    ['GET', '/v1/webhooks/w/deliveries', []],
+    ['POST', '/v1/webhooks/w/deliveries/d/replay', []],
   ];
 
   it('decides over every route of the registry, and no route is forgotten here', async () => {

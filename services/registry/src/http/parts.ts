@@ -8,6 +8,7 @@ import type { RegistryMetrics } from '../metrics.ts';
 import type { Packager } from '../mlflow/packager.ts';
 import type { Registration } from '../registration/register-version.ts';
 import type { Store } from '../store/change.ts';
+import type { WebhookSending } from '../webhooks/send.ts';
 
 export interface Parts {
   readonly config: RegistryConfig;
@@ -23,6 +24,7 @@ export interface Parts {
   readonly keys: FollowedKeys | undefined;
   /** The keys of audit checkpoints; absent where none are made. */
   readonly checkpointKeys: CheckpointKeys | undefined;
+  readonly webhooks: WebhookSending;
   readonly metrics: RegistryMetrics;
 }
 

@@ -1,5 +1,5 @@
 /** The registry's own bodies and parameters; what others share is in contracts. */
-import { Id, NAME_PATTERN, Name, PageQuery, Revision, Sha256 } from '@assay/contracts';
+import { DeliveryState, Id, NAME_PATTERN, Name, PageQuery, Revision, Sha256 } from '@assay/contracts';
 import Type from 'typebox';
 
 const strict = { additionalProperties: false } as const;
@@ -80,6 +80,10 @@ export const RoutingQuery = Type.Object(
 export const KeyParams = Type.Object({ id: Id }, strict);
 
 export const KeysQuery = Type.Object({ ...PageQuery.properties, principal: Type.Optional(Name) }, strict);
+
+export const WebhookParams = Type.Object({ id: Id }, strict);
+export const DeliveryParams = Type.Object({ id: Id, delivery: Id }, strict);
+export const DeliveriesQuery = Type.Object({ ...PageQuery.properties, state: Type.Optional(DeliveryState) }, strict);
 
 export const CheckpointsQuery = Type.Object(
   {

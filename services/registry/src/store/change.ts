@@ -2,13 +2,14 @@
  * A change: one transaction that holds a write, its audit entries, its events and the new revision of the routing
  * snapshot, so that none of them is ever there without the others. Every write of the registry goes through here.
  */
-import { AssayError, type AuditFact, type Event, TOPICS } from '@assay/contracts';
+import { AssayError, type AuditFact, type Event, type RegistryEventType, TOPICS } from '@assay/contracts';
 import type { Database } from '@assay/database';
 import { newEvent, writeOutbox } from '@assay/events';
 import { newId } from '@assay/runtime';
 import type { Transaction } from 'kysely';
 import { appendAudit } from './audit.ts';
 import type { RegistryTables } from './tables.ts';
+import { queueDeliveries } from './webhook-queue.ts';
 
 /** Who acts, and the request by which they do. */
 export interface Actor {
@@ -35,24 +36,7 @@ export interface Change {
   rekeyed(): void;
 }
 
-export type EventType =
-  | 'assay.model.created.v1'
-  | 'assay.model.updated.v1'
-  | 'assay.model.version-registered.v1'
-  | 'assay.model.alias-moved.v1'
-  | 'assay.model.alias-deleted.v1'
-  | 'assay.model.deleted.v1'
-  | 'assay.model.version-updated.v1'
-  | 'assay.model.version-deleted.v1'
-  | 'assay.version.registered.v1'
-  | 'assay.dataset.version-registered.v1'
-  | 'assay.dataset-version.registered.v1'
-  | 'assay.version.updated.v1'
-  | 'assay.version.deleted.v1'
-  | 'assay.endpoint.created.v1'
-  | 'assay.endpoint.updated.v1'
-  | 'assay.endpoint.moved.v1'
-  | 'assay.endpoint.deleted.v1';
+export type EventType = RegistryEventType;
 
 /** The tables, and what is told when a change is durable. */
 export interface Store {
@@ -101,6 +85,7 @@ export async function change<T>(store: Store, actor: Actor, write: (change: Chan
     });
     await appendAudit(trx, facts);
     await announceAll(trx, events);
+    await queueDeliveries(trx, events, at);
     return {
       value,
       routing: rerouted ? await nextRevision(trx, 'routing') : undefined,

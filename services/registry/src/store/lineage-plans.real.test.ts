@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CompiledQuery, type RootOperationNode } from 'kysely';
 import { expect, it } from 'vitest';
 import { databaseUrlIn, openRegistryDatabase } from '../service.ts';
+import { walksOf } from '../testing/query-plans.ts';
 import { ancestorsOf, datasetsOfDigest, datasetsOfFile, descendantsOf } from './dataset-lineage.ts';
 import { fedBy } from './fed-versions.ts';
 import { childrenOf, readVersions, versionsOfDigest } from './lineage-versions.ts';
@@ -37,24 +37,9 @@ it.each(Object.entries(ASKED))('%s', async (_, ask) => {
     await using database = await openRegistryDatabase(databaseUrlIn(dir));
     const { db } = database;
     await insertDatasetVersion(db);
-    const asked: RootOperationNode[] = [];
-    const watched = db.withPlugin({
-      transformQuery({ node }) {
-        asked.push(node);
-        return node;
-      },
-      transformResult: async ({ result }) => result,
-    });
-    await ask(watched);
-    expect(asked.length).toBeGreaterThan(0);
-    for (const node of asked) {
-      const { sql, parameters } = db.getExecutor().compileQuery(node, { queryId: 'plan' });
-      const plan = CompiledQuery.raw(`explain query plan ${sql}`, [...parameters]);
-      const { rows } = await db.executeQuery<{ detail: string }>(plan);
-      // `fed` and the parts of its union are what was found, not tables.
-      const walks = rows.map(({ detail }) => detail).filter((detail) => /^SCAN (?!fed\b|\(subquery)/.test(detail));
-      expect(walks, sql).toEqual([]);
-    }
+    // `fed` and the parts of its union are what was found, not tables.
+    const walks = (await walksOf(db, ask)).filter((walk) => !/^SCAN (fed\b|\(subquery)/.test(walk));
+    expect(walks).toEqual([]);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -196,6 +196,69 @@ export interface KeySnapshotTable {
   revision: number;
 }
 
+export interface WebhooksTable {
+  id: string;
+  url: string;
+  /** JSON, as is `models`: empty for all. */
+  events: string;
+  models: string;
+  description: string;
+  /** Sealed, as is `former_secret`: see webhooks/secret-box.ts. */
+  secret: string;
+  /** null before it was replaced. Signatures are made with both until `former_until`. */
+  former_secret: string | null;
+  former_until: number | null;
+  /** 0 or 1. */
+  is_enabled: number;
+  /** null while it is enabled. */
+  disabled_reason: string | null;
+  revision: number;
+  created_at: number;
+  created_by: string;
+  updated_at: number;
+  updated_by: string;
+}
+
+/** An event for a webhook. */
+export interface WebhookDeliveriesTable {
+  id: string;
+  webhook_id: string;
+  /** In the order of the commits. */
+  position: number;
+  /** Those of one key wait for each other. */
+  order_key: string;
+  event_id: string;
+  event_type: string;
+  subject: string;
+  /** What is sent. */
+  body: string;
+  state: 'pending' | 'delivered' | 'failed';
+  attempts: number;
+  created_at: number;
+  /** null before the first attempt, as is what follows. */
+  first_attempt_at: number | null;
+  last_attempt_at: number | null;
+  next_attempt_at: number;
+  duration_ms: number | null;
+  status: number | null;
+  error: string | null;
+  response: string | null;
+  replay_of: string | null;
+}
+
+/** One row: the position of the next delivery. */
+export interface WebhookCounterTable {
+  singleton: number;
+  next_position: number;
+}
+
+/** One row: which replica delivers. */
+export interface WebhookLeaseTable {
+  singleton: number;
+  owner: string | null;
+  until_ms: number;
+}
+
 export interface AuditTable {
   sequence: number;
   id: string;
@@ -235,6 +298,10 @@ export interface RegistryTables extends MlflowTables {
   principals: PrincipalsTable;
   api_keys: ApiKeysTable;
   key_snapshot: KeySnapshotTable;
+  webhooks: WebhooksTable;
+  webhook_deliveries: WebhookDeliveriesTable;
+  webhook_counter: WebhookCounterTable;
+  webhook_lease: WebhookLeaseTable;
   audit: AuditTable;
   audit_head: AuditHeadTable;
 }
