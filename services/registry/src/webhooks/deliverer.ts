@@ -90,7 +90,7 @@ export function startWebhookDeliverer(options: DelivererOptions): { close(): Pro
     const running = new Map<string, Promise<void>>();
     let broken: { readonly error: unknown } | undefined;
     try {
-      await maintain();
+      await maintain(signal);
       while (!signal.aborted && broken === undefined) {
         const busy = new Set(running.keys());
         const { due, nextAt } = await dueWebhooks(db, Date.now(), { busy, maxWebhooks: maxWebhooks - busy.size });
@@ -167,14 +167,14 @@ export function startWebhookDeliverer(options: DelivererOptions): { close(): Pro
   }
 
   /** Bounds what waits and what is kept. */
-  async function maintain(): Promise<void> {
+  async function maintain(signal: AbortSignal): Promise<void> {
     if (Date.now() - maintainedAt < MAINTENANCE_MS) return;
     maintainedAt = Date.now();
     for (const { id } of await enabledWebhooks(db)) {
       const pending = await countPending(db, id, limits.maxPending + 1);
       if (pending > limits.maxPending) await disable(id, `more than ${limits.maxPending} events wait for it`);
     }
-    await purgeDeliveries(db, Date.now() - limits.retentionMs);
+    while (!signal.aborted && (await purgeDeliveries(db, Date.now() - limits.retentionMs)) > 0);
   }
 
   const done = loop();
