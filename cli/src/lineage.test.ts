@@ -46,6 +46,7 @@ const lineage: VersionLineage = {
     { endpointId: 'ept_1', endpoint: 'delay', weight: 10_000, revision: 4, from: 0, until: 1000, by: 'bob' },
   ],
   truncated: false,
+  unread: false,
 };
 
 describe('assay lineage', () => {

@@ -53,7 +53,7 @@ async function wholeLineage(
 }
 
 export function versionTree(found: VersionLineage): Tree {
-  const { origin, inputs, parents, children, aliases, endpoints, truncated } = found;
+  const { origin, inputs, parents, children, aliases, endpoints, truncated, unread } = found;
   const datasets = ancestry(found.datasets);
   const now = [
     ...aliases.filter(isOpen).map(({ alias, ...use }) => ({ text: `alias ${alias}, ${since(use)}` })),
@@ -90,6 +90,7 @@ export function versionTree(found: VersionLineage): Tree {
       { text: now.length === 0 ? 'serves nowhere' : 'serves', children: now },
       ...branch('served before', before),
       ...(truncated ? [{ text: CUT }] : []),
+      ...(unread ? [{ text: 'its package is still to be read: ask again for what it was made from' }] : []),
     ],
   };
 }

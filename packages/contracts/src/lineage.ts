@@ -152,6 +152,9 @@ export const VersionLineage = Type.Object(
     aliases: Type.Array(AliasUse, { description: 'That point at it, then those that did, newest first.' }),
     endpoints: Type.Array(EndpointUse, { description: 'That serve it, then those that did, newest first.' }),
     truncated: Truncated,
+    unread: Type.Boolean({
+      description: 'Its package, which an older Assay registered, is still to be read: what it tells is missing.',
+    }),
   },
   { $id: 'VersionLineage', ...strict },
 );

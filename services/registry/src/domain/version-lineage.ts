@@ -73,6 +73,7 @@ export interface LineageFacts {
   readonly aliases: readonly AliasUse[];
   readonly endpoints: readonly EndpointUse[];
   readonly datasets: Walk<LineageDataset>;
+  readonly isRead: boolean;
 }
 
 export function versionLineage(facts: LineageFacts): VersionLineage {
@@ -88,5 +89,6 @@ export function versionLineage(facts: LineageFacts): VersionLineage {
     aliases: shown(facts.aliases),
     endpoints: shown(facts.endpoints),
     truncated: facts.datasets.truncated || lists.some((list) => list.length > MAX_LINEAGE_ITEMS),
+    unread: !facts.isRead,
   };
 }

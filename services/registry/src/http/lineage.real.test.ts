@@ -104,7 +104,7 @@ describe('the lineage of a version', () => {
       inputs: [
         { kind: 'dataset', digest: labelled.version.digest, toldBy: 'package', datasets: [labelled.version.id] },
       ],
-      ...{ parents: [], children: [], aliases: [], endpoints: [], truncated: false },
+      ...{ parents: [], children: [], aliases: [], endpoints: [], truncated: false, unread: false },
     });
     expect(lineage.datasets.map(({ name }) => name)).toEqual(['labelled-1', 'cleaned-1', 'labels-1', 'raw-1']);
     expect(lineage.datasets[0]?.parents).toEqual([cleaned.version.id, labels.version.id]);

@@ -33,7 +33,7 @@ export async function readVersionLineage(
   const row = await requireVersion(db, model, numberOrId);
   const version = (await readVersions(db, [row.id])).get(row.id);
   if (version === undefined) throw new AssayError('INTERNAL', `version ${row.id} was read and is not there`);
-  const { told, runId } = await readOrigin(db, row.id);
+  const { told, runId, isRead } = await readOrigin(db, row.id);
   const run = runId === null ? undefined : await readRunLineage(db, runId, ONE_MORE);
   const inputs = [
     ...(await packageInputs(db, row.id)),
@@ -51,6 +51,7 @@ export async function readVersionLineage(
       db,
       inputs.slice(0, MAX_LINEAGE_ITEMS).flatMap(({ datasets }) => datasets),
     ),
+    isRead,
   });
 }
 
