@@ -23,19 +23,19 @@ setup: ## Install everything that building and running needs
 $(PYTHON_DIR)/.assay-setup: test/parts/python/requirements.txt
 	@echo "Installing the Python packages that the tests compare with (once) …"
 	@rm -rf $(PYTHON_DIR)
-	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(PYTHON_DIR) --requirement $<
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile --no-deps --require-hashes --only-binary=:all: --target $(PYTHON_DIR) --requirement $<
 	@touch $@
 
 $(MLFLOW_2_DIR)/.assay-setup: test/parts/python/mlflow-2.txt
 	@echo "Installing the older client of MLflow (once) …"
 	@rm -rf $(MLFLOW_2_DIR)
-	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(MLFLOW_2_DIR) --requirement $<
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile --no-deps --require-hashes --only-binary=:all: --target $(MLFLOW_2_DIR) --requirement $<
 	@touch $@
 
 $(INFERENCE_CLIENTS_DIR)/.assay-setup: test/parts/python/inference-clients.txt
 	@echo "Installing the inference clients of Triton and KServe (once) …"
 	@rm -rf $(INFERENCE_CLIENTS_DIR)
-	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(INFERENCE_CLIENTS_DIR) --requirement $<
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile --no-deps --require-hashes --only-binary=:all: --target $(INFERENCE_CLIENTS_DIR) --requirement $<
 	@touch $@
 
 SOURCES := $(wildcard $(foreach dir,packages/*/src services/*/src cli/src,$(dir)/*.ts $(dir)/*/*.ts $(dir)/*/*/*.ts $(dir)/*/*/*/*.ts))
