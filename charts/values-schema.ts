@@ -22,7 +22,7 @@ const cidrs = (what: string): Schema =>
 
 /** What the chart sets itself, in templates/_settings.tpl, or what has no meaning in a pod. */
 const SET_BY_CHART =
-  /^(host|port|grpcPort|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|xgboostLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|provider|bootstrapKeysDir|keys|trainExample|brokers|tls.*|sasl.*)$/;
+  /^(host|port|grpcPort|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|xgboostLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|provider|bootstrapKeysDir|auditKeyFile|webhookKeyFile|keys|trainExample|brokers|tls.*|sasl.*)$/;
 
 /** The settings of a service that may be under `config`. */
 function settingsOf(definition: ConfigDefinition): Schema {
@@ -107,6 +107,12 @@ function common(config: Schema): Record<string, Schema> {
       enabled: enabled('there are NetworkPolicies'),
       clients: list('Who may call the services: NetworkPolicy peers.', { $ref: '#/$defs/kubernetes' }, { minItems: 1 }),
       prometheus: list('Who may read /metrics besides: NetworkPolicy peers.', { $ref: '#/$defs/kubernetes' }),
+      webhooks: strict('Where the registry may post webhooks to; without peers nowhere.', {
+        peers: list('The receivers, or the whole internet but your own networks: NetworkPolicy peers.', {
+          $ref: '#/$defs/kubernetes',
+        }),
+        ports: list('Their ports.', whole('', 1, 65_535), { minItems: 1 }),
+      }),
     }),
     metrics: strict('What Prometheus and Grafana pick up.', {
       serviceMonitor: strict('A ServiceMonitor (Prometheus operator).', {
@@ -154,7 +160,20 @@ const standalone: Record<string, Schema> = {
 };
 
 const distributed: Record<string, Schema> = {
-  registry: component('Models, versions, aliases, endpoints, keys, audit.', { replicas, podDisruptionBudget: budget }),
+  registry: component('Models, versions, aliases, endpoints, keys, audit.', {
+    replicas,
+    podDisruptionBudget: budget,
+    audit: strict('Signed checkpoints of the audit trail.', {
+      existingSecret: secretName(
+        'A Secret with `audit-key.pem`, the private Ed25519 key that signs checkpoints. Without it none are made.',
+      ),
+    }),
+    webhooks: strict('Webhooks; networkPolicy.webhooks says where they may go.', {
+      existingSecret: secretName(
+        'A Secret with `webhook-key`, which seals the secrets of webhooks in the database. Without it no webhooks can be made.',
+      ),
+    }),
+  }),
   inference: component('Scoring: REST and gRPC.', {
     replicas,
     grpc,

@@ -98,6 +98,15 @@ describe('the network', () => {
     expect(port('assay-standalone', enabled)).toEqual([rule]);
   });
 
+  test.each([
+    ['distributed', 'assay-registry'],
+    ['standalone', 'assay-standalone'],
+  ] as const)('of %s lets webhooks out of the registry to the receivers that are named', async (preset, registry) => {
+    const set = ['networkPolicy.webhooks.peers[0].ipBlock.cidr=10.9.0.0/16', 'networkPolicy.webhooks.ports={443,8443}'];
+    const flows = flowsOf(await render({ preset, set })).filter((flow) => flow.includes('10.9.0.0/16'));
+    expect(flows).toEqual([`${registry} → 10.9.0.0/16:443`, `${registry} → 10.9.0.0/16:8443`]);
+  });
+
   test('lets Prometheus in where it is named', async () => {
     const policy = find(await render({ preset: 'monitored' }), 'NetworkPolicy', 'assay-standalone');
     expect(listAt(policy, 'spec', 'ingress', 0, 'from')).toContainEqual({

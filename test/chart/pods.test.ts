@@ -84,6 +84,23 @@ describe.each(PRESETS)('each pod of the preset %s', (preset) => {
     }
   });
 
+  test('mounts the files that its settings name, from volumes that it has', async () => {
+    for (const { from, spec } of podsOf(await render({ preset }))) {
+      const volumes = listAt(spec, 'volumes').map((volume) => at(volume, 'name'));
+      if (from.startsWith('StatefulSet/')) volumes.push('data'); // of the claim's template
+      for (const container of containersOf(spec)) {
+        const mounts = listAt(container, 'volumeMounts');
+        for (const mount of mounts)
+          expect([from, volumes]).toEqual([from, expect.arrayContaining([at(mount, 'name')])]);
+        const paths = mounts.map((mount) => `${at(mount, 'mountPath')}/`);
+        const files = Object.entries(environmentOf(container)).filter(([, value]) => /^\/(run|etc)\//.test(value));
+        for (const [name, file] of files) {
+          expect([from, name, paths.some((path) => `${file}/`.startsWith(path))]).toEqual([from, name, true]);
+        }
+      }
+    }
+  });
+
   test('that serves is probed, and has time to drain before it is killed', async () => {
     const pods = podsOf(await render({ preset })).filter(({ from }) => !from.startsWith('Pod/'));
     expect(pods.length).toBeGreaterThan(0);

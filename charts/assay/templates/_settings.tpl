@@ -31,6 +31,16 @@ one of docs/reference/config.md.
 {{- end }}
 {{- end }}
 
+{{/* Of the registry's values: keys that are neither in its database nor in its data folder. */}}
+{{- define "assay.registryKeySettings" -}}
+{{- if .audit.existingSecret }}
+- {name: ASSAY_REGISTRY_AUDIT_KEY_FILE, value: /run/secrets/assay/audit/audit-key.pem}
+{{- end }}
+{{- if .webhooks.existingSecret }}
+- {name: ASSAY_REGISTRY_WEBHOOK_KEY_FILE, value: /run/secrets/assay/webhooks/webhook-key}
+{{- end }}
+{{- end }}
+
 {{/* Of [values, section]: PostgreSQL, one URL a service. */}}
 {{- define "assay.databaseSettings" -}}
 {{- $v := index . 0 -}}{{- $section := index . 1 -}}
