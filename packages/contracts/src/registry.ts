@@ -148,6 +148,52 @@ export const Follow = Type.Object(
 );
 export type Follow = Type.Static<typeof Follow>;
 
+/** What an endpoint takes from its callers, in each replica of the inference service; what is not named is not limited. */
+export const EndpointLimits = Type.Object(
+  {
+    requestsPerSecond: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000, description: 'More are refused with RATE_LIMITED.' }),
+    ),
+    rowsPerSecond: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 100_000_000,
+        description:
+          'Records, or rows of tensors. A request with more than fit a burst is taken when nothing is owed, and paid off.',
+      }),
+    ),
+    burstMs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 60_000,
+        description: 'How much of both rates may be used at once, as time: default 1000, a second of them.',
+      }),
+    ),
+    concurrency: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Requests that are being answered at once.' }),
+    ),
+    rowsPerRequest: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100_000_000, description: 'More are PAYLOAD_TOO_LARGE.' }),
+    ),
+    bytesPerRequest: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 2 ** 31,
+        description: 'Of the body, decompressed: more are PAYLOAD_TOO_LARGE.',
+      }),
+    ),
+    timeoutMs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 600_000,
+        description: 'The longest that a request waits, whatever it asks for.',
+      }),
+    ),
+  },
+  { $id: 'EndpointLimits', ...strict },
+);
+export type EndpointLimits = Type.Static<typeof EndpointLimits>;
+
 export const Endpoint = Type.Object(
   {
     id: Id,
@@ -157,6 +203,7 @@ export const Endpoint = Type.Object(
     follow: Type.Optional(Follow),
     salt: Type.String({ description: 'Seeds the hash that sends a key to its variant.' }),
     defaultTimeoutMs: Type.Integer({ minimum: 1, maximum: 600_000 }),
+    limits: Type.Optional(EndpointLimits),
     revision: Revision,
     createdAt: EpochMs,
     updatedAt: EpochMs,
@@ -176,45 +223,44 @@ export const PutEndpoint = Type.Object(
     ),
     contract: Type.Optional(Signature),
     defaultTimeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
+    limits: Type.Optional(EndpointLimits),
   },
   { $id: 'PutEndpoint', ...strict },
 );
 export type PutEndpoint = Type.Static<typeof PutEndpoint>;
 
-/** All that inference needs to route and to load: one document, one revision. */
+/**
+ * All that inference needs to route and to load: one document, one revision. A registry that is newer than its reader may
+ * say more: what is not known here is passed over.
+ */
 export const RoutingSnapshot = Type.Object(
   {
     revision: Revision,
     endpoints: Type.Array(
-      Type.Object(
-        {
-          id: Id,
-          name: Name,
-          revision: Revision,
-          contract: Signature,
-          salt: Type.String(),
-          defaultTimeoutMs: Type.Integer(),
-          variants: Type.Array(Type.Object({ versionId: Id, weight: Type.Integer() }, strict)),
-        },
-        strict,
-      ),
+      Type.Object({
+        id: Id,
+        name: Name,
+        revision: Revision,
+        contract: Signature,
+        salt: Type.String(),
+        defaultTimeoutMs: Type.Integer(),
+        limits: Type.Optional(EndpointLimits),
+        variants: Type.Array(Type.Object({ versionId: Id, weight: Type.Integer() })),
+      }),
     ),
     versions: Type.Array(
-      Type.Object(
-        {
-          id: Id,
-          modelId: Id,
-          modelName: Name,
-          version: Type.Integer(),
-          digest: Sha256,
-          files: Type.Array(PackageFile),
-        },
-        strict,
-      ),
+      Type.Object({
+        id: Id,
+        modelId: Id,
+        modelName: Name,
+        version: Type.Integer(),
+        digest: Sha256,
+        files: Type.Array(PackageFile),
+      }),
       { description: 'Every version that an endpoint names.' },
     ),
   },
-  { $id: 'RoutingSnapshot', ...strict },
+  { $id: 'RoutingSnapshot' },
 );
 export type RoutingSnapshot = Type.Static<typeof RoutingSnapshot>;
 export type RoutedEndpoint = RoutingSnapshot['endpoints'][number];

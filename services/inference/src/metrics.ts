@@ -11,6 +11,11 @@ export const inferenceMetrics = defineMetrics('inference', {
     labels: [...BY_VERSION, 'code'],
     maxSeries: 5000,
   }),
+  limited: counter({
+    name: 'assay_inference_limited_total',
+    help: "Requests that an endpoint's own limits refused, by limit: requests_per_second, rows_per_second, concurrency, rows, bytes.",
+    labels: ['endpoint', 'limit'],
+  }),
   rows: counter({ name: 'assay_inference_rows_total', help: 'Records scored.', labels: BY_VERSION }),
   queue: histogram({
     name: 'assay_inference_queue_seconds',

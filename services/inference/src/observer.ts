@@ -79,6 +79,9 @@ export function createObserver(registry: Registry, log: Logger): Observer {
     refused(endpoint, code) {
       metrics.requests.bind({ endpoint: endpoint ?? '', model: '', version: '', code }).inc();
     },
+    limited(endpoint, limit) {
+      metrics.limited.bind({ endpoint, limit }).inc();
+    },
     versionLoaded(version, loadMs, liveVersions) {
       loadSeconds.observe(loadMs / 1000);
       log.info({ ...facts(version), loadMs: Math.round(loadMs), liveVersions }, 'version loaded');

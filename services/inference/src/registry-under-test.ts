@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
+import type { EndpointLimits, RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { MadeModel } from './models-under-test.ts';
 
 export interface RoutedModel {
@@ -11,10 +11,18 @@ export interface RoutedModel {
   readonly weight: number;
 }
 
+export interface RouteOptions {
+  readonly silent?: boolean;
+  readonly contract?: Signature;
+  readonly limits?: EndpointLimits;
+  /** What a newer registry would say of the endpoint besides. */
+  readonly unknown?: Readonly<Record<string, unknown>>;
+}
+
 export interface RegistryUnderTest {
   readonly url: string;
   /** Makes `endpoint` serve these, under the next revision. `silent`: nobody who waits is told, as if the event was lost. */
-  route(endpoint: string, models: readonly RoutedModel[], options?: { silent?: boolean; contract?: Signature }): void;
+  route(endpoint: string, models: readonly RoutedModel[], options?: RouteOptions): void;
   /** Changes the bytes of every file that it hands out from now on. */
   damageFiles(damaged: boolean): void;
   readonly downloads: string[];
@@ -104,6 +112,8 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
           contract,
           salt: name,
           defaultTimeoutMs: 10_000,
+          ...(options.limits === undefined ? {} : { limits: options.limits }),
+          ...options.unknown,
           variants,
         });
       if (options.silent !== true) for (const send of [...waiting]) send();

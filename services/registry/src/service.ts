@@ -30,6 +30,7 @@ import { mlflowMigration } from './store/migrations/010-mlflow.ts';
 import { auditMigration } from './store/migrations/021-audit.ts';
 import { lineageMigration } from './store/migrations/022-lineage.ts';
 import { webhooksMigration } from './store/migrations/023-webhooks.ts';
+import { endpointLimitsMigration } from './store/migrations/025-endpoint-limits.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -58,6 +59,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   auditMigration,
   lineageMigration,
   webhooksMigration,
+  endpointLimitsMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {

@@ -4,6 +4,7 @@
  * version that fails leaves the old one serving, and no request sees a half-made change.
  */
 import { incompatibilities, type RoutedEndpoint, type RoutedVersion, type RoutingSnapshot } from '@assay/contracts';
+import { EndpointLimiter } from './endpoint-limits.ts';
 import type { LiveSet, LiveVersion, VersionState } from './live-set.ts';
 import { type RoutingTable, type ServedEndpoint, type ServedVariant, serveEndpoint } from './routing-table.ts';
 import type { ServingObserver } from './version.ts';
@@ -33,6 +34,8 @@ export class Convergence {
   readonly #options: ConvergenceOptions;
   readonly #table = new Map<string, ServedEndpoint>();
   readonly #problems = new Map<string, string>();
+  /** Endpoint id → what it takes, since it was first limited. */
+  readonly #limiters = new Map<string, EndpointLimiter>();
   #wanted: RoutingSnapshot | undefined;
   #versions = new Map<string, RoutedVersion>();
   #settledWaiters: (() => void)[] = [];
@@ -116,6 +119,7 @@ export class Convergence {
     for (const [name, served] of this.#table) {
       if (ids.get(name) !== served.endpoint.id) {
         this.#table.delete(name);
+        this.#limiters.delete(served.endpoint.id);
         changed = true;
       }
     }
@@ -138,9 +142,17 @@ export class Convergence {
     const isBetterThanNone = applied === undefined && !pending && variants.some(({ live }) => live !== undefined);
     if (!candidate.complete && !isBetterThanNone) return false;
     if (applied !== undefined && sameServing(applied, candidate)) return false;
-    this.#table.set(endpoint.name, candidate);
+    this.#table.set(endpoint.name, { ...candidate, limiter: this.#limit(endpoint) });
     this.#options.observer.endpointApplied(endpoint.name, endpoint.revision, candidate.complete);
     return true;
+  }
+
+  #limit({ id, name, limits }: RoutedEndpoint): EndpointLimiter | undefined {
+    if (limits === undefined) return undefined;
+    const limiter = this.#limiters.get(id) ?? new EndpointLimiter(name, limits);
+    limiter.change(limits);
+    this.#limiters.set(id, limiter);
+    return limiter;
   }
 
   /** The variants of a wanted endpoint as they could serve now. */

@@ -5,6 +5,7 @@
 import { AssayError, type Door, type RoutedVersion, type Signature } from '@assay/contracts';
 import type { Explanation, ScoredRows } from '@assay/scoring';
 import type { Convergence } from './convergence.ts';
+import { type EndpointLimiter, LimitReached } from './endpoint-limits.ts';
 import type { LiveSet } from './live-set.ts';
 import {
   chooseVariant,
@@ -26,6 +27,8 @@ export interface ScoreOptions {
   readonly receivedAtMs: number;
   /** How long the caller waits, counted from its arrival; default: the endpoint's. */
   readonly timeoutMs?: number | undefined;
+  /** Of the request's body, decompressed. */
+  readonly sizeBytes?: number | undefined;
   /** Aborted when the caller has gone. */
   readonly signal?: AbortSignal | undefined;
   /** Asked once the rows are scored: the records that are to be explained, if any. */
@@ -47,7 +50,7 @@ export interface Scored {
 export interface DataplaneOptions {
   readonly convergence: Convergence;
   readonly live: LiveSet;
-  readonly observer: Pick<ServingObserver, 'refused'>;
+  readonly observer: Pick<ServingObserver, 'refused' | 'limited'>;
   /** No request waits longer, whatever it asks for. */
   readonly maxTimeoutMs: number;
 }
@@ -86,22 +89,31 @@ export class Dataplane {
   /**
    * Scores one request. All or nothing.
    * @param read turns the request into rows, once it is known which signature it must satisfy
-   * @throws NOT_FOUND, INVALID_ARGUMENT with each bad place, OVERLOADED with a time to come back, DEADLINE_EXCEEDED,
-   *   CANCELLED, UNAVAILABLE when the chosen version could not be loaded
+   * @throws NOT_FOUND, INVALID_ARGUMENT with each bad place, OVERLOADED and RATE_LIMITED with a time to come back,
+   *   PAYLOAD_TOO_LARGE, DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE when the chosen version could not be loaded
    */
   async score(name: string, read: ReadRows, options: ScoreOptions): Promise<Scored> {
     let endpoint: ServedEndpoint | undefined;
     let variant: ServedVariant | undefined;
+    let entered: EndpointLimiter | undefined;
     try {
       endpoint = this.endpoint(name);
+      const limiter = options.door === 'kafka' ? undefined : endpoint.limiter; // records wait, and are not refused
+      if (limiter !== undefined) {
+        limiter.enter(options.receivedAtMs, options.sizeBytes ?? 0);
+        entered = limiter;
+      }
       variant =
         options.version === undefined ? chooseVariant(endpoint, options.key) : pinnedVariant(endpoint, options.version);
-      return await this.#run(endpoint, variant, read, options);
+      return await this.#run(endpoint, variant, limiter === undefined ? read : counted(read, limiter), options);
     } catch (thrown) {
       const error = AssayError.from(thrown);
+      if (error instanceof LimitReached) this.#options.observer.limited(name, error.limit);
       if (variant === undefined) this.#options.observer.refused(endpoint?.endpoint.name, error.code);
       else variant.recorder.failed(error.code);
       throw error;
+    } finally {
+      entered?.leave();
     }
   }
 
@@ -110,7 +122,11 @@ export class Dataplane {
     if (live === undefined) throw notLoaded(endpoint, version);
     const append = read(live.loaded.signature);
     const { door, receivedAtMs, timeoutMs = endpoint.endpoint.defaultTimeoutMs, signal } = options;
-    const deadlineMs = receivedAtMs + Math.min(timeoutMs, this.#options.maxTimeoutMs);
+    const longestMs = Math.min(
+      this.#options.maxTimeoutMs,
+      endpoint.endpoint.limits?.timeoutMs ?? Number.POSITIVE_INFINITY,
+    );
+    const deadlineMs = receivedAtMs + Math.min(timeoutMs, longestMs);
     this.#options.live.acquire(live);
     try {
       const runOptions = signal === undefined ? { deadlineMs } : { deadlineMs, signal };
@@ -124,6 +140,18 @@ export class Dataplane {
       this.#options.live.release(live);
     }
   }
+}
+
+/** The same rows, which the endpoint's limits are asked for once they are counted. */
+function counted(read: ReadRows, limiter: EndpointLimiter): ReadRows {
+  return (signature) => {
+    const append = read(signature);
+    return (batch) => {
+      const rows = append(batch);
+      limiter.takeRows(rows, performance.now());
+      return rows;
+    };
+  };
 }
 
 function notLoaded(served: ServedEndpoint, version: RoutedVersion): AssayError {

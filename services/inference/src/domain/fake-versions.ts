@@ -128,6 +128,7 @@ export function recordingObserver(): ServingObserver & { readonly told: string[]
   return {
     told,
     recorder: () => recorder,
+    limited: (endpoint, limit) => told.push(`limited ${endpoint} ${limit}`),
     refused: (endpoint, code) => told.push(`refused ${endpoint ?? '?'} ${code}`),
     versionLoaded: (version) => told.push(`loaded ${version.id}`),
     versionFailed: (version, _error, attempt) => told.push(`failed to load ${version.id}, attempt ${attempt}`),

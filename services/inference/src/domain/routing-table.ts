@@ -1,6 +1,7 @@
 /** What is applied: endpoint name → the variants that answer for it, and the choice among them. */
 import { AssayError, nearest, type RoutedEndpoint, type RoutedVersion } from '@assay/contracts';
 import { assignBuckets, BUCKETS, bucketOf, keySeed } from './buckets.ts';
+import type { EndpointLimiter } from './endpoint-limits.ts';
 import type { LiveVersion } from './live-set.ts';
 import type { ScoreRecorder } from './version.ts';
 
@@ -20,6 +21,8 @@ export interface ServedEndpoint {
   readonly complete: boolean;
   /** Whether every variant is live, those that only a pin reaches included. */
   readonly whole: boolean;
+  /** Of its callers; undefined where nothing is limited. */
+  readonly limiter: EndpointLimiter | undefined;
   readonly seed: number;
   /** Bucket → index in `variants`; undefined when one variant has them all. */
   readonly owners: Uint8Array | undefined;
@@ -33,6 +36,7 @@ export function serveEndpoint(endpoint: RoutedEndpoint, variants: readonly Serve
     variants,
     complete: sharing.every((variant) => variant.live !== undefined),
     whole: variants.every((variant) => variant.live !== undefined),
+    limiter: undefined,
     seed: keySeed(endpoint.salt),
     owners: variants.length === 1 || sharing.length === 1 ? undefined : assignBuckets(weighted),
   };

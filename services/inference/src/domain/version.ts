@@ -8,6 +8,7 @@
  */
 import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { Explanation, InputBatch, ScoredRows } from '@assay/scoring';
+import type { LimitName } from './endpoint-limits.ts';
 import type { ScoreStatistics } from './score-statistics.ts';
 
 /**
@@ -85,6 +86,8 @@ export interface ServingObserver {
   recorder(endpoint: string, version: RoutedVersion): ScoreRecorder;
   /** A request that no version answered: the endpoint is unknown, or the body was not readable. */
   refused(endpoint: string | undefined, code: ErrorCode): void;
+  /** A request that the endpoint's own limits refused; it is told as refused too. */
+  limited(endpoint: string, limit: LimitName): void;
   versionLoaded(version: RoutedVersion, loadMs: number, liveVersions: number): void;
   versionFailed(version: RoutedVersion, error: Error, attempt: number, retryInMs: number): void;
   /** What ran the version ended by itself, and is started again. */

@@ -44,6 +44,7 @@ export function createInfer({ dataplane, maxRecords, predictions }: InferOptions
         timeoutMs: caller.timeoutMs,
         key: caller.routingKey,
         version: modelVersion === '' ? undefined : modelVersion,
+        sizeBytes: request.bytes.length,
         signal: caller.signal,
       },
     );

@@ -19,7 +19,7 @@ export function readCaller(
   request: ScoringHead,
   door: Door,
   receivedAtMs: number,
-  { version, explained }: Pick<ScoreOptions, 'version' | 'explained'> = {},
+  { version, sizeBytes, explained }: Pick<ScoreOptions, 'version' | 'sizeBytes' | 'explained'> = {},
 ): ScoreOptions {
   const { headers } = request;
   const timeout = headers[TIMEOUT_HEADER];
@@ -30,6 +30,7 @@ export function readCaller(
     timeoutMs: timeout === undefined ? undefined : parseTimeoutMs(timeout, 0),
     key: key === undefined ? undefined : readRoutingKey(key),
     version,
+    sizeBytes,
     signal: connectionSignal(request.socket),
     explained,
   };

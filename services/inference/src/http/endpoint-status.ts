@@ -10,6 +10,7 @@ export function describeEndpoint({ wanted, applied, problem }: DomainStatus): En
     revision: applied?.endpoint.revision ?? null,
     wantedRevision: wanted.revision,
     defaultTimeoutMs: shown.defaultTimeoutMs,
+    ...(shown.limits === undefined ? {} : { limits: shown.limits }),
     variants: (applied?.variants ?? []).map(({ version, weight, live }) => ({
       versionId: version.id,
       model: version.modelName,

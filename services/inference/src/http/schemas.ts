@@ -1,5 +1,5 @@
 /** The bodies that only this service speaks. */
-import { Id, Name, Sha256, Signature } from '@assay/contracts';
+import { EndpointLimits, Id, Name, Sha256, Signature } from '@assay/contracts';
 import Type from 'typebox';
 
 const strict = { additionalProperties: false } as const;
@@ -26,6 +26,7 @@ export const EndpointStatus = Type.Object(
     revision: Type.Union([Type.Integer(), Type.Null()], { description: 'The revision that answers now.' }),
     wantedRevision: Type.Integer({ description: 'The newest one; the same once every version is loaded.' }),
     defaultTimeoutMs: Type.Integer(),
+    limits: Type.Optional(EndpointLimits),
     variants: Type.Array(ServedVariant),
     problem: Type.Optional(Type.String({ description: 'Why the newest revision does not answer, or not wholly.' })),
   },

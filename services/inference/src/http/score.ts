@@ -25,7 +25,10 @@ export function createScore({ dataplane, predictions, ...limits }: ScoringRoutes
         ({ records, explain } = readScoreRequest(readJson(body, signature), limits));
         return (batch) => batch.appendRecords(records);
       },
-      readCaller(request.raw, 'rest', receivedAtMs, { explained: () => (explain ? records : undefined) }),
+      readCaller(request.raw, 'rest', receivedAtMs, {
+        sizeBytes: body.length,
+        explained: () => (explain ? records : undefined),
+      }),
     );
     const id = newId('prd');
     predictions?.offer(scored, {

@@ -112,6 +112,31 @@ describe('endpoints', () => {
     ]);
   });
 
+  it('limit what they take, all at once, whichever way they move, until the limits are removed', async () => {
+    const { model, one } = await modelWithVersions();
+    await registry.call('PUT', champion(model), { version: 1, expectedRevision: 0 });
+    const path = endpoint(model.name);
+    const limits = { requestsPerSecond: 100, concurrency: 8, timeoutMs: 250 };
+    const limited = (await registry.call<Endpoint>('PUT', path, { expectedRevision: 1, limits })).body;
+    expect(limited).toMatchObject({ revision: 2, limits, variants: [{ versionId: one.id }] });
+    const routed = async () => (await routing()).endpoints.find(({ name }) => name === model.name);
+    expect(await routed()).toMatchObject({ revision: 2, limits });
+    await registry.call('PUT', champion(model), { version: 2, expectedRevision: 1 });
+    expect(await routed()).toMatchObject({ revision: 3, limits });
+    const other = { rowsPerRequest: 10 };
+    expect((await registry.call<Endpoint>('PUT', path, { expectedRevision: 3, limits: other })).body.limits).toEqual(
+      other,
+    );
+    const open = (await registry.call<Endpoint>('PUT', path, { expectedRevision: 4, limits: {} })).body;
+    expect([open.limits, (await routed())?.limits]).toEqual([undefined, undefined]);
+    const told = (await auditOf(`endpoint/${open.id}`)).map((entry) => entry.details?.limits);
+    expect(told).toEqual([undefined, limits, undefined, other, null]);
+    expect(await registry.fails('PUT', path, { expectedRevision: 5, limits: { rowsPerSecond: 0 } })).toMatchObject({
+      status: 400,
+      body: { error: { details: [{ place: 'limits.rowsPerSecond' }] } },
+    });
+  });
+
   it('refuse weights that do not sum to 10,000, unknown versions, and both ways at once', async () => {
     const { model, one } = await modelWithVersions();
     const path = endpoint(`bad-${names}`);

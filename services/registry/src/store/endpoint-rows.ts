@@ -1,6 +1,13 @@
 /** Endpoints as rows: read, and written with their entry and their event. */
 import { randomBytes } from 'node:crypto';
-import { AssayError, type Endpoint, nearest, type Signature, type Variant } from '@assay/contracts';
+import {
+  AssayError,
+  type Endpoint,
+  type EndpointLimits,
+  nearest,
+  type Signature,
+  type Variant,
+} from '@assay/contracts';
 import { newId } from '@assay/runtime';
 import type { Change } from './change.ts';
 import { type EndpointsTable, fromJson, type Queryable } from './tables.ts';
@@ -18,6 +25,7 @@ export interface Target {
 export interface EndpointState extends Target {
   readonly contract: Signature;
   readonly defaultTimeoutMs: number;
+  readonly limits: EndpointLimits | null;
 }
 
 export async function insertEndpoint(change: Change, name: string, state: EndpointState): Promise<Endpoint> {
@@ -46,6 +54,7 @@ export async function insertEndpoint(change: Change, name: string, state: Endpoi
     variants: state.variants,
     follow: state.follow,
     defaultTimeoutMs: state.defaultTimeoutMs,
+    ...(state.limits === null ? {} : { limits: state.limits }),
     contract: state.contract,
   });
   change.rerouted();
@@ -79,6 +88,7 @@ export async function updateEndpoint(
     from: { variants: fromJson<Variant[]>(current.variants), follow: followOf(current) },
     to: { variants: state.variants, follow: state.follow },
     ...(current.default_timeout_ms === row.default_timeout_ms ? {} : { defaultTimeoutMs: row.default_timeout_ms }),
+    ...(current.limits === row.limits ? {} : { limits: state.limits }),
     ...(current.contract === row.contract ? {} : { contract: state.contract }),
   });
   change.rerouted();
@@ -94,6 +104,7 @@ function columnsOf(state: EndpointState) {
     follow_model_id: state.follow?.modelId ?? null,
     follow_alias: state.follow?.alias ?? null,
     default_timeout_ms: state.defaultTimeoutMs,
+    limits: state.limits === null ? null : JSON.stringify(state.limits),
   };
 }
 
@@ -132,6 +143,10 @@ export function followOf(row: EndpointsTable): Target['follow'] {
     : { modelId: row.follow_model_id, alias: row.follow_alias };
 }
 
+export function limitsOf(row: Pick<EndpointsTable, 'limits'>): EndpointLimits | null {
+  return row.limits === null ? null : fromJson<EndpointLimits>(row.limits);
+}
+
 export function describeTarget(row: EndpointsTable): string {
   const follow = followOf(row);
   if (follow !== null) return `following alias ${follow.alias}`;
@@ -141,6 +156,7 @@ export function describeTarget(row: EndpointsTable): string {
 
 export function endpointOf(row: EndpointsTable): Endpoint {
   const follow = followOf(row);
+  const limits = limitsOf(row);
   return {
     id: row.id,
     name: row.name,
@@ -149,6 +165,7 @@ export function endpointOf(row: EndpointsTable): Endpoint {
     ...(follow === null ? {} : { follow: { ...follow, strategy: 'immediate' as const } }),
     salt: row.salt,
     defaultTimeoutMs: row.default_timeout_ms,
+    ...(limits === null ? {} : { limits }),
     revision: row.revision,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -1,5 +1,13 @@
 /** Endpoints: where traffic goes. Each write names the revision that it saw, and is an entry of the audit chain. */
-import { AssayError, type Endpoint, type Page, type PutEndpoint, type Signature, type Variant } from '@assay/contracts';
+import {
+  AssayError,
+  type Endpoint,
+  type EndpointLimits,
+  type Page,
+  type PutEndpoint,
+  type Signature,
+  type Variant,
+} from '@assay/contracts';
 import {
   checkContract,
   checkReservedName,
@@ -16,6 +24,7 @@ import {
   findEndpoint,
   followOf,
   insertEndpoint,
+  limitsOf,
   requireEndpoint,
   type Target,
   updateEndpoint,
@@ -90,6 +99,7 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
       variants: target.variants,
       follow: target.follow,
       defaultTimeoutMs: body.defaultTimeoutMs ?? current?.default_timeout_ms ?? DEFAULT_TIMEOUT_MS,
+      limits: limitsAfter(body.limits, current),
     };
     return current === undefined
       ? insertEndpoint(change, name, next)
@@ -130,6 +140,7 @@ export async function createDefaultEndpoint(change: Change, model: ModelRow, ver
     variants: [{ versionId: version.id, weight: TOTAL_WEIGHT }],
     follow: { modelId: model.id, alias: CHAMPION },
     defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
+    limits: null,
   });
 }
 
@@ -154,6 +165,7 @@ export async function moveFollowers(
       variants: [{ versionId: version.id, weight: TOTAL_WEIGHT }],
       follow: { modelId: model.id, alias },
       defaultTimeoutMs: row.default_timeout_ms,
+      limits: limitsOf(row),
     };
     await updateEndpoint(change, row, next, 'endpoint.move', 'assay.endpoint.moved.v1');
   }
@@ -168,6 +180,12 @@ export function followersOf(db: Queryable, modelId: string, alias: string): Prom
     .where('deleted_at', 'is', null)
     .orderBy('name')
     .execute();
+}
+
+/** All limits at once: those that the body names, none for `{}`, or those that are there. */
+function limitsAfter(named: EndpointLimits | undefined, current: EndpointsTable | undefined): EndpointLimits | null {
+  if (named !== undefined) return Object.keys(named).length === 0 ? null : named;
+  return current === undefined ? null : limitsOf(current);
 }
 
 /** Where the endpoint is to send its traffic: what the body says, or what it does now. */

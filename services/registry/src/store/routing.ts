@@ -1,6 +1,7 @@
 /** The routing snapshot: all that inference needs to route and to load, of one moment. */
 import type { PackageFile, RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature, Variant } from '@assay/contracts';
 import type { Database } from '@assay/database';
+import { limitsOf } from './endpoint-rows.ts';
 import { fromJson, type Queryable, type RegistryTables } from './tables.ts';
 
 export async function readRoutingRevision(db: Queryable): Promise<number> {
@@ -18,15 +19,19 @@ export function readSnapshot(database: Database<RegistryTables>): Promise<Routin
       .where('deleted_at', 'is', null)
       .orderBy('name')
       .execute();
-    const endpoints: RoutedEndpoint[] = rows.map((row) => ({
-      id: row.id,
-      name: row.name,
-      revision: row.revision,
-      contract: fromJson<Signature>(row.contract),
-      salt: row.salt,
-      defaultTimeoutMs: row.default_timeout_ms,
-      variants: fromJson<Variant[]>(row.variants),
-    }));
+    const endpoints = rows.map((row): RoutedEndpoint => {
+      const limits = limitsOf(row);
+      return {
+        id: row.id,
+        name: row.name,
+        revision: row.revision,
+        contract: fromJson<Signature>(row.contract),
+        salt: row.salt,
+        defaultTimeoutMs: row.default_timeout_ms,
+        ...(limits === null ? {} : { limits }),
+        variants: fromJson<Variant[]>(row.variants),
+      };
+    });
     const named = new Set(endpoints.flatMap((endpoint) => endpoint.variants.map((variant) => variant.versionId)));
     return { revision, endpoints, versions: await readVersions(trx, [...named]) };
   });

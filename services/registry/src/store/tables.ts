@@ -151,6 +151,8 @@ export interface EndpointsTable {
   follow_alias: string | null;
   salt: string;
   default_timeout_ms: number;
+  /** JSON of EndpointLimits; null where there are none. */
+  limits: string | null;
   revision: number;
   created_at: number;
   updated_at: number;

@@ -59,7 +59,7 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
         requestId = id;
         return takeFloats(inputs, batch) ?? batch.appendTensors(inputs);
       },
-      readCaller(request.raw, 'oip', receivedAtMs, { version }),
+      readCaller(request.raw, 'oip', receivedAtMs, { version, sizeBytes: body.length }),
     );
     const id = newId('prd');
     predictions?.offer(scored, {
