@@ -59,7 +59,7 @@ const isClean = (await run('git', ['status', '--porcelain']).catch(() => '?')).t
 const startedMs = performance.now();
 const results: StepResult[] = [];
 
-await cluster(['up', '--gpu-nodes', '1'], { echo: true, timeoutMs: 60 * 60_000 });
+await cluster(['up', '--gpu-nodes', '1', '--packages', 'debootstrap buildah'], { echo: true, timeoutMs: 60 * 60_000 });
 await using ending = new AsyncDisposableStack();
 try {
   for (const step of chosen) {

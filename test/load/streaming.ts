@@ -17,10 +17,11 @@ import { cpuMicroseconds, type Server, startServer } from './processes.ts';
 import { FLIGHT } from './scoring.ts';
 
 const IS_SHORT = process.argv.includes('--short');
-const BACKLOG = IS_SHORT ? 60_000 : 200_000;
+/** A stream thread compiles for itself: of a short backlog much goes by while it does. */
+const BACKLOG = Number(process.env.BENCH_BACKLOG ?? (IS_SHORT ? 60_000 : 200_000));
 /** Fed before REST is measured; what is left at the end is told, and none is an error. */
-const REST_BACKLOG = IS_SHORT ? 400_000 : 1_500_000;
-const ROUNDS = 3;
+const REST_BACKLOG = Number(process.env.BENCH_REST_BACKLOG ?? (IS_SHORT ? 400_000 : 1_500_000));
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 /** What scoring must keep of the records/s of the loops that only copy. */
 const SHARE_GOAL = 0.75;
 const RATE_PER_SECOND = 1000;
