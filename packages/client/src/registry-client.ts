@@ -19,7 +19,9 @@ import {
   type PageQuery,
   Principal,
   type PutEndpoint,
+  type ReportShadows,
   RoutingSnapshot,
+  ShadowComparisons,
   Version,
   VersionLineage,
 } from '@assay/contracts';
@@ -188,6 +190,16 @@ export function createRegistryClient(options: ClientOptions) {
     deleteEndpoint(name: string, expectedRevision: number, o?: CallOptions): Promise<void> {
       const path = `/v1/endpoints/${segment(name)}`;
       return transport.done({ method: 'DELETE', path, query: { expectedRevision }, idempotent: false }, o);
+    },
+
+    /** What the shadows of an endpoint answered, over all replicas. */
+    shadowComparisons(endpoint: string, o?: CallOptions): Promise<ShadowComparisons> {
+      return transport.json(ShadowComparisons, get(`/v1/endpoints/${segment(endpoint)}/shadows`), o);
+    },
+    /** For the inference service. */
+    reportShadows(endpoint: string, body: ReportShadows, o?: CallOptions): Promise<void> {
+      const path = `/v1/endpoints/${segment(endpoint)}/shadow-reports`;
+      return transport.done({ method: 'POST', path, json: body, idempotent: true }, o);
     },
 
     /**

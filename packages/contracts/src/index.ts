@@ -16,6 +16,7 @@ export { toPlace } from './places.ts';
 export * from './predictions.ts';
 export * from './registry.ts';
 export * from './scoring.ts';
+export * from './shadows.ts';
 export * from './signature.ts';
 export * from './streaming.ts';
 export * from './training.ts';

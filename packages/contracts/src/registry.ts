@@ -194,6 +194,19 @@ export const EndpointLimits = Type.Object(
 );
 export type EndpointLimits = Type.Static<typeof EndpointLimits>;
 
+/** A version that is given what an endpoint's callers send, and whose answers no caller sees: they are compared. */
+export const Shadow = Type.Object(
+  {
+    versionId: Id,
+    ratio: Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'The share of requests that it is given too.' }),
+    finishAfterRows: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000_000, description: 'Rows after which the comparison is finished.' }),
+    ),
+  },
+  { $id: 'Shadow', ...strict },
+);
+export type Shadow = Type.Static<typeof Shadow>;
+
 export const Endpoint = Type.Object(
   {
     id: Id,
@@ -204,6 +217,7 @@ export const Endpoint = Type.Object(
     salt: Type.String({ description: 'Seeds the hash that sends a key to its variant.' }),
     defaultTimeoutMs: Type.Integer({ minimum: 1, maximum: 600_000 }),
     limits: Type.Optional(EndpointLimits),
+    shadows: Type.Optional(Type.Array(Shadow)),
     revision: Revision,
     createdAt: EpochMs,
     updatedAt: EpochMs,
@@ -224,6 +238,7 @@ export const PutEndpoint = Type.Object(
     contract: Type.Optional(Signature),
     defaultTimeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
     limits: Type.Optional(EndpointLimits),
+    shadows: Type.Optional(Type.Array(Shadow, { maxItems: 4 })),
   },
   { $id: 'PutEndpoint', ...strict },
 );
@@ -245,6 +260,7 @@ export const RoutingSnapshot = Type.Object(
         salt: Type.String(),
         defaultTimeoutMs: Type.Integer(),
         limits: Type.Optional(EndpointLimits),
+        shadows: Type.Optional(Type.Array(Type.Object({ versionId: Id, ratio: Type.Number() }))),
         variants: Type.Array(Type.Object({ versionId: Id, weight: Type.Integer() })),
       }),
     ),

@@ -92,6 +92,21 @@ export const inferenceConfig = defineConfig('inference', {
     unit: 'rows',
     description: 'Rows that may wait for one version; beyond it requests are answered OVERLOADED with Retry-After.',
   }),
+  shadowQueueRows: setting(count(10_000_000), {
+    default: 2048,
+    unit: 'rows',
+    description: 'Rows that may wait for shadows, all together; what does not fit is dropped and counted.',
+  }),
+  shadowQueueBytes: setting(count(1024 ** 3), {
+    default: 32 * 1024 ** 2,
+    unit: 'bytes',
+    description: 'Bodies of requests that may wait for shadows.',
+  }),
+  shadowReportMs: setting(count(3_600_000), {
+    default: 10_000,
+    unit: 'ms',
+    description: 'How often the registry is told what shadows were compared to be.',
+  }),
   maxExplainedRecords: setting(count(10_000), {
     description: 'Most records of one request that asks for explanations: each costs some tenths of a millisecond.',
     default: 100,

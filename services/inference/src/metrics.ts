@@ -16,6 +16,11 @@ export const inferenceMetrics = defineMetrics('inference', {
     help: "Requests that an endpoint's own limits refused, by limit: requests_per_second, rows_per_second, concurrency, rows, bytes.",
     labels: ['endpoint', 'limit'],
   }),
+  shadowRows: counter({
+    name: 'assay_inference_shadow_rows_total',
+    help: 'Rows that shadows were to score, by outcome: compared, failed, dropped (the shadow was behind, or not loaded).',
+    labels: [...BY_VERSION, 'outcome'],
+  }),
   rows: counter({ name: 'assay_inference_rows_total', help: 'Records scored.', labels: BY_VERSION }),
   queue: histogram({
     name: 'assay_inference_queue_seconds',

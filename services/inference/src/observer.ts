@@ -82,6 +82,10 @@ export function createObserver(registry: Registry, log: Logger): Observer {
     limited(endpoint, limit) {
       metrics.limited.bind({ endpoint, limit }).inc();
     },
+    shadowRows(endpoint, shadow, outcome, rows) {
+      const { modelName: model, version } = shadow;
+      metrics.shadowRows.bind({ endpoint, model, version: String(version), outcome }).inc(rows);
+    },
     versionLoaded(version, loadMs, liveVersions) {
       loadSeconds.observe(loadMs / 1000);
       log.info({ ...facts(version), loadMs: Math.round(loadMs), liveVersions }, 'version loaded');

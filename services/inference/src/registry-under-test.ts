@@ -3,7 +3,15 @@ import { createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { EndpointLimits, RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
+import { json } from 'node:stream/consumers';
+import type {
+  EndpointLimits,
+  ReportShadows,
+  RoutedEndpoint,
+  RoutedVersion,
+  RoutingSnapshot,
+  Signature,
+} from '@assay/contracts';
 import type { MadeModel } from './models-under-test.ts';
 
 export interface RoutedModel {
@@ -15,6 +23,7 @@ export interface RouteOptions {
   readonly silent?: boolean;
   readonly contract?: Signature;
   readonly limits?: EndpointLimits;
+  readonly shadows?: readonly { readonly made: MadeModel; readonly ratio: number }[];
   /** What a newer registry would say of the endpoint besides. */
   readonly unknown?: Readonly<Record<string, unknown>>;
 }
@@ -26,6 +35,8 @@ export interface RegistryUnderTest {
   /** Changes the bytes of every file that it hands out from now on. */
   damageFiles(damaged: boolean): void;
   readonly downloads: string[];
+  /** What it was told of shadows. */
+  readonly shadowReports: readonly ReportShadows[];
   /** Ends every connection and answers no more, until `comeBack`. */
   goAway(): Promise<void>;
   comeBack(): Promise<void>;
@@ -37,15 +48,16 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
   const endpoints = new Map<string, RoutedEndpoint>();
   const waiting = new Set<() => void>();
   const downloads: string[] = [];
+  const shadowReports: ReportShadows[] = [];
   let revision = 0;
   let damaged = false;
 
   const snapshot = (): RoutingSnapshot => ({
     revision,
     endpoints: [...endpoints.values()],
-    versions: [...new Set([...endpoints.values()].flatMap((e) => e.variants.map((v) => v.versionId)))].flatMap(
-      (id) => versions.get(id)?.routed ?? [],
-    ),
+    versions: [
+      ...new Set([...endpoints.values()].flatMap((e) => [...e.variants, ...(e.shadows ?? [])].map((v) => v.versionId))),
+    ].flatMap((id) => versions.get(id)?.routed ?? []),
   });
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
@@ -59,6 +71,13 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
       response.writeHead(200, { 'content-type': 'application/octet-stream' });
       if (damaged) return void response.end('damaged');
       createReadStream(join(made.dir, decodeURIComponent(path))).pipe(response);
+      return;
+    }
+    if (url.pathname.endsWith('/shadow-reports')) {
+      void json(request).then((report) => {
+        shadowReports.push(report as ReportShadows); // as the service sends it
+        response.writeHead(204).end();
+      });
       return;
     }
     const send = () => {
@@ -90,9 +109,10 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
   return {
     url: `http://127.0.0.1:${port}`,
     downloads,
+    shadowReports,
     route(name, models, options = {}) {
       revision++;
-      const variants = models.map(({ made, weight }) => {
+      const versionOf = (made: MadeModel): string => {
         const id = made.digest.slice(0, 26);
         const number = versions.get(id)?.routed.version ?? versions.size + 1;
         const files = made.files;
@@ -100,8 +120,10 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
           made,
           routed: { id, modelId: 'mdl_1', modelName: name, version: number, digest: made.digest, files },
         });
-        return { versionId: id, weight };
-      });
+        return id;
+      };
+      const variants = models.map(({ made, weight }) => ({ versionId: versionOf(made), weight }));
+      const shadows = options.shadows?.map(({ made, ratio }) => ({ versionId: versionOf(made), ratio }));
       const contract = options.contract ?? models[0]?.made.manifest.signature;
       if (contract === undefined) endpoints.delete(name);
       else
@@ -113,6 +135,7 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
           salt: name,
           defaultTimeoutMs: 10_000,
           ...(options.limits === undefined ? {} : { limits: options.limits }),
+          ...(shadows === undefined ? {} : { shadows }),
           ...options.unknown,
           variants,
         });

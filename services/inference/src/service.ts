@@ -27,6 +27,7 @@ import { createObserver, type Observer } from './observer.ts';
 import { openPredictionLogs } from './predictions/open-predictions.ts';
 import type { EventSink, PredictionLog } from './predictions/prediction-log.ts';
 import { type ModelSource, openRegistrySource, staticSource } from './routing/open-source.ts';
+import { createShadowReporter } from './routing/report-shadows.ts';
 import { sharePackages } from './stream-threads/shared-packages.ts';
 import type { StreamThreads, StreamThreadsOptions } from './stream-threads/stream-threads.ts';
 import { chooseProvider, type ProviderChoice } from './versions/choose-provider.ts';
@@ -81,6 +82,8 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     loadTimeoutMs: config.loadTimeoutMs,
     retry: { firstMs: config.retryFirstMs, maxMs: config.retryMaxMs },
     maxTimeoutMs: config.maxTimeoutMs,
+    shadowQueueRows: config.shadowQueueRows,
+    shadowQueueBytes: config.shadowQueueBytes,
     cached: source.cached,
     keep(effective) {
       source.keep(effective);
@@ -119,12 +122,18 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     registry,
   });
   const addresses: Record<string, string> = {};
+  let reporter: ReturnType<typeof createShadowReporter> | undefined;
 
   return {
     name: 'inference',
     addresses,
     async start() {
       serving.start();
+      if (source.reportShadows !== undefined) {
+        const { shadows } = serving;
+        const options = { records: () => shadows.records(), send: source.reportShadows, log };
+        reporter = createShadowReporter({ ...options, intervalMs: config.shadowReportMs });
+      }
       await guard.start();
       if (source.isStatic) await startWhole(serving, config.loadTimeoutMs);
       addresses.http = await listen(app, {
@@ -142,6 +151,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
       const cutOff = http.cutOff + (calls?.cutOff ?? 0);
       if (cutOff > 0) log.warn({ cutOff }, 'requests were cut off by the stop');
       await serving.close();
+      await reporter?.close();
       await predictions?.requests.close(config.closeTimeoutMs);
       await guard.close();
       await source.close();
@@ -243,6 +253,8 @@ export function describeApp(): App {
     loadTimeoutMs: 1,
     retry: { firstMs: 1, maxMs: 1 },
     maxTimeoutMs: 1,
+    shadowQueueRows: 1,
+    shadowQueueBytes: 1,
     cached: undefined,
     keep() {},
   });

@@ -31,6 +31,7 @@ import { auditMigration } from './store/migrations/021-audit.ts';
 import { lineageMigration } from './store/migrations/022-lineage.ts';
 import { webhooksMigration } from './store/migrations/023-webhooks.ts';
 import { endpointLimitsMigration } from './store/migrations/025-endpoint-limits.ts';
+import { shadowsMigration } from './store/migrations/028-shadows.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -60,6 +61,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   lineageMigration,
   webhooksMigration,
   endpointLimitsMigration,
+  shadowsMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {

@@ -6,7 +6,13 @@
 import { incompatibilities, type RoutedEndpoint, type RoutedVersion, type RoutingSnapshot } from '@assay/contracts';
 import { EndpointLimiter } from './endpoint-limits.ts';
 import type { LiveSet, LiveVersion, VersionState } from './live-set.ts';
-import { type RoutingTable, type ServedEndpoint, type ServedVariant, serveEndpoint } from './routing-table.ts';
+import {
+  type RoutingTable,
+  type ServedEndpoint,
+  type ServedShadow,
+  type ServedVariant,
+  serveEndpoint,
+} from './routing-table.ts';
 import type { ServingObserver } from './version.ts';
 
 export interface ConvergenceOptions {
@@ -26,6 +32,7 @@ export interface EndpointStatus {
 
 interface Variants {
   readonly variants: ServedVariant[];
+  readonly shadows: ServedShadow[];
   readonly pending: boolean;
   readonly problem: string | undefined;
 }
@@ -133,11 +140,11 @@ export class Convergence {
       this.#setProblem(endpoint.name, undefined);
       return false;
     }
-    const { variants, pending, problem } = this.#collect(endpoint);
+    const { variants, shadows, pending, problem } = this.#collect(endpoint);
     this.#setProblem(endpoint.name, problem);
     // Without all of its variants the others would get the keys of those that are not described.
     if (variants.length < endpoint.variants.length) return false;
-    const candidate = serveEndpoint(endpoint, variants);
+    const candidate = serveEndpoint(endpoint, variants, shadows);
     // With nothing to fall back on, the variants that did load are better than none: only the others' keys are refused.
     const isBetterThanNone = applied === undefined && !pending && variants.some(({ live }) => live !== undefined);
     if (!candidate.complete && !isBetterThanNone) return false;
@@ -161,24 +168,39 @@ export class Convergence {
     let pending = false;
     const variants: ServedVariant[] = [];
     for (const { versionId, weight } of endpoint.variants) {
-      const version = this.#versions.get(versionId);
-      if (version === undefined) {
-        problems.push(`version ${versionId} is not described in the routing snapshot`);
-        continue;
-      }
-      const state = this.#options.live.state(versionId);
-      let live: LiveVersion | undefined;
-      if (state.is === 'live') {
-        const unkept = incompatibilities(endpoint.contract, state.live.loaded.signature);
-        if (unkept.length === 0) live = state.live;
-        else problems.push(`${nameOf(version)} does not keep the endpoint's contract: ${unkept.join('; ')}`);
-      } else if (state.is === 'failed') {
-        problems.push(`${nameOf(version)} failed to load ${state.attempt} times: ${state.error.message}`);
-      }
-      pending ||= isPending(state);
+      const found = this.#find(endpoint, versionId, problems);
+      if (found === undefined) continue;
+      const { version, live } = found;
+      pending ||= isPending(this.#options.live.state(versionId));
       variants.push({ version, weight, live, recorder: this.#options.observer.recorder(endpoint.name, version) });
     }
-    return { variants, pending, problem: problems.length === 0 ? undefined : problems.join('; ') };
+    const shadows = (endpoint.shadows ?? []).flatMap(({ versionId, ratio }): ServedShadow[] => {
+      const found = this.#find(endpoint, versionId, problems);
+      return found === undefined ? [] : [{ ...found, ratio }];
+    });
+    return { variants, shadows, pending, problem: problems.length === 0 ? undefined : problems.join('; ') };
+  }
+
+  /** A version of the endpoint, live if it may answer for it; why not is added to `problems`. */
+  #find(
+    endpoint: RoutedEndpoint,
+    versionId: string,
+    problems: string[],
+  ): { version: RoutedVersion; live: LiveVersion | undefined } | undefined {
+    const version = this.#versions.get(versionId);
+    if (version === undefined) {
+      problems.push(`version ${versionId} is not described in the routing snapshot`);
+      return undefined;
+    }
+    const state = this.#options.live.state(versionId);
+    if (state.is === 'failed') {
+      problems.push(`${nameOf(version)} failed to load ${state.attempt} times: ${state.error.message}`);
+    }
+    if (state.is !== 'live') return { version, live: undefined };
+    const unkept = incompatibilities(endpoint.contract, state.live.loaded.signature);
+    if (unkept.length === 0) return { version, live: state.live };
+    problems.push(`${nameOf(version)} does not keep the endpoint's contract: ${unkept.join('; ')}`);
+    return { version, live: undefined };
   }
 
   #setProblem(endpoint: string, problem: string | undefined): void {
@@ -191,16 +213,18 @@ export class Convergence {
   /** The versions that must be in memory: those that are wanted, and those that answer now. */
   inUse(): RoutedVersion[] {
     const wanted = (this.#wanted?.endpoints ?? []).flatMap((endpoint) =>
-      endpoint.variants.flatMap(({ versionId }) => this.#versions.get(versionId) ?? []),
+      namedVersions(endpoint).flatMap((id) => this.#versions.get(id) ?? []),
     );
-    const applied = [...this.#table.values()].flatMap((served) => served.variants.map((variant) => variant.version));
+    const applied = [...this.#table.values()].flatMap(({ variants, shadows }) =>
+      [...variants, ...shadows].map(({ version }) => version),
+    );
     return [...wanted, ...applied];
   }
 
   /** What serves now as a snapshot: the applied revision of each endpoint, the wanted one where none is applied yet. */
   #effective(): RoutingSnapshot {
     const endpoints = (this.#wanted?.endpoints ?? []).map((wanted) => this.#table.get(wanted.name)?.endpoint ?? wanted);
-    const named = new Set(endpoints.flatMap((endpoint) => endpoint.variants.map((variant) => variant.versionId)));
+    const named = new Set(endpoints.flatMap(namedVersions));
     const versions = new Map(this.inUse().map((version) => [version.id, version]));
     return {
       revision: this.#wanted?.revision ?? 0,
@@ -215,9 +239,19 @@ function sameServing(a: ServedEndpoint, b: ServedEndpoint): boolean {
   return (
     a.endpoint.id === b.endpoint.id &&
     a.endpoint.revision === b.endpoint.revision &&
-    a.variants.length === b.variants.length &&
-    a.variants.every((variant, i) => variant.live === b.variants[i]?.live)
+    sameLive(a.variants, b.variants) &&
+    sameLive(a.shadows, b.shadows)
   );
+}
+
+type MaybeLive = { readonly live: LiveVersion | undefined };
+
+function sameLive(a: readonly MaybeLive[], b: readonly MaybeLive[]): boolean {
+  return a.length === b.length && a.every(({ live }, i) => live === b[i]?.live);
+}
+
+function namedVersions({ variants, shadows = [] }: RoutedEndpoint): string[] {
+  return [...variants, ...shadows].map(({ versionId }) => versionId);
 }
 
 function isPending(state: VersionState): boolean {

@@ -14,6 +14,7 @@ import {
   type ServedEndpoint,
   type ServedVariant,
 } from './routing-table.ts';
+import type { Shadows } from './shadows.ts';
 import type { AppendRows, ServingObserver } from './version.ts';
 
 export interface ScoreOptions {
@@ -35,7 +36,10 @@ export interface ScoreOptions {
   readonly explained?: (() => readonly unknown[] | undefined) | undefined;
 }
 
-/** Reads a request's rows as the signature of the version that will answer says. */
+/**
+ * Reads a request's rows as the signature of the version that will answer says. It may be asked again, after the answer,
+ * for a shadow.
+ */
 export type ReadRows = (signature: Signature) => AppendRows;
 
 /** The rows of one request, and whose answer they are. */
@@ -51,6 +55,8 @@ export interface DataplaneOptions {
   readonly convergence: Convergence;
   readonly live: LiveSet;
   readonly observer: Pick<ServingObserver, 'refused' | 'limited'>;
+  /** Without it nothing is given to shadows, as in a stream thread. */
+  readonly shadows?: Pick<Shadows, 'offer'>;
   /** No request waits longer, whatever it asks for. */
   readonly maxTimeoutMs: number;
 }
@@ -105,7 +111,11 @@ export class Dataplane {
       }
       variant =
         options.version === undefined ? chooseVariant(endpoint, options.key) : pinnedVariant(endpoint, options.version);
-      return await this.#run(endpoint, variant, limiter === undefined ? read : counted(read, limiter), options);
+      const scored = await this.#run(endpoint, variant, limiter === undefined ? read : counted(read, limiter), options);
+      if (endpoint.shadows.length > 0) {
+        this.#options.shadows?.offer({ endpoint, variant, read, rows: scored.rows, sizeBytes: options.sizeBytes ?? 0 });
+      }
+      return scored;
     } catch (thrown) {
       const error = AssayError.from(thrown);
       if (error instanceof LimitReached) this.#options.observer.limited(name, error.limit);

@@ -129,6 +129,8 @@ export function recordingObserver(): ServingObserver & { readonly told: string[]
     told,
     recorder: () => recorder,
     limited: (endpoint, limit) => told.push(`limited ${endpoint} ${limit}`),
+    shadowRows: (endpoint, shadow, outcome, rows) =>
+      told.push(`${rows} rows of ${endpoint} ${outcome} by ${shadow.id}`),
     refused: (endpoint, code) => told.push(`refused ${endpoint ?? '?'} ${code}`),
     versionLoaded: (version) => told.push(`loaded ${version.id}`),
     versionFailed: (version, _error, attempt) => told.push(`failed to load ${version.id}, attempt ${attempt}`),

@@ -13,13 +13,21 @@ export interface ServedVariant {
   readonly recorder: ScoreRecorder;
 }
 
+/** A version that is given the requests of an endpoint too, and answers nobody. */
+export interface ServedShadow {
+  readonly version: RoutedVersion;
+  readonly ratio: number;
+  readonly live: LiveVersion | undefined;
+}
+
 /** An endpoint as it answers now. Never changed: a new revision is a new one. */
 export interface ServedEndpoint {
   readonly endpoint: RoutedEndpoint;
   readonly variants: readonly ServedVariant[];
   /** Whether every variant with a weight is live. */
   readonly complete: boolean;
-  /** Whether every variant is live, those that only a pin reaches included. */
+  readonly shadows: readonly ServedShadow[];
+  /** Whether every variant is live, those that only a pin reaches included, and every shadow. */
   readonly whole: boolean;
   /** Of its callers; undefined where nothing is limited. */
   readonly limiter: EndpointLimiter | undefined;
@@ -28,14 +36,19 @@ export interface ServedEndpoint {
   readonly owners: Uint8Array | undefined;
 }
 
-export function serveEndpoint(endpoint: RoutedEndpoint, variants: readonly ServedVariant[]): ServedEndpoint {
+export function serveEndpoint(
+  endpoint: RoutedEndpoint,
+  variants: readonly ServedVariant[],
+  shadows: readonly ServedShadow[] = [],
+): ServedEndpoint {
   const sharing = variants.filter((variant) => variant.weight > 0);
   const weighted = variants.map(({ version, weight }) => ({ versionId: version.id, weight }));
   return {
     endpoint,
     variants,
+    shadows,
     complete: sharing.every((variant) => variant.live !== undefined),
-    whole: variants.every((variant) => variant.live !== undefined),
+    whole: [...variants, ...shadows].every(({ live }) => live !== undefined),
     limiter: undefined,
     seed: keySeed(endpoint.salt),
     owners: variants.length === 1 || sharing.length === 1 ? undefined : assignBuckets(weighted),

@@ -41,6 +41,8 @@ function start(options: { first?: RoutingSnapshot; cached?: RoutingSnapshot; max
     loadTimeoutMs: 10_000,
     retry: { firstMs: 2, maxMs: 10 },
     maxTimeoutMs: 1000,
+    shadowQueueRows: 100,
+    shadowQueueBytes: 1_000_000,
     cached: options.cached,
     keep: (effective) => kept.push(effective),
   });

@@ -5,6 +5,7 @@ import { Convergence } from './convergence.ts';
 import { Dataplane } from './dataplane.ts';
 import { followRouting } from './follow-routing.ts';
 import { LiveSet } from './live-set.ts';
+import { Shadows } from './shadows.ts';
 import type { LoadVersion, PackageSource, RoutingSource, ServingObserver } from './version.ts';
 
 export interface ServingOptions {
@@ -16,6 +17,8 @@ export interface ServingOptions {
   readonly loadTimeoutMs: number;
   readonly retry: Backoff;
   readonly maxTimeoutMs: number;
+  readonly shadowQueueRows: number;
+  readonly shadowQueueBytes: number;
   /** What served before the last stop, for a start without the registry. */
   readonly cached: RoutingSnapshot | undefined;
   /** Keeps what serves now for the next start. */
@@ -26,6 +29,7 @@ export interface Serving {
   readonly dataplane: Dataplane;
   readonly convergence: Convergence;
   readonly live: LiveSet;
+  readonly shadows: Shadows;
   /** What serves first, then follows routing until `close`. Resolves at once. */
   start(): void;
   /** Resolves when a first snapshot has come and each of its endpoints serves or has failed to. */
@@ -45,7 +49,13 @@ export function createServing(options: ServingOptions): Serving {
       packages.retain?.(new Set(convergence.inUse().map((version) => version.digest)));
     },
   });
-  const dataplane = new Dataplane({ convergence, live, observer, maxTimeoutMs: options.maxTimeoutMs });
+  const shadows = new Shadows({
+    live,
+    observer,
+    maxQueueRows: options.shadowQueueRows,
+    maxQueueBytes: options.shadowQueueBytes,
+  });
+  const dataplane = new Dataplane({ convergence, live, observer, shadows, maxTimeoutMs: options.maxTimeoutMs });
   const stopping = new AbortController();
   const firstSnapshot = Promise.withResolvers<void>();
   let running: Promise<void> = Promise.resolve();
@@ -74,6 +84,7 @@ export function createServing(options: ServingOptions): Serving {
     dataplane,
     convergence,
     live,
+    shadows,
     start() {
       running = run(stopping.signal);
     },
@@ -84,6 +95,7 @@ export function createServing(options: ServingOptions): Serving {
     async close() {
       stopping.abort();
       await running;
+      await shadows.close();
       await live.close();
     },
   };

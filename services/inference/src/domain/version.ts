@@ -88,6 +88,8 @@ export interface ServingObserver {
   refused(endpoint: string | undefined, code: ErrorCode): void;
   /** A request that the endpoint's own limits refused; it is told as refused too. */
   limited(endpoint: string, limit: LimitName): void;
+  /** Rows that a shadow was to score. */
+  shadowRows(endpoint: string, shadow: RoutedVersion, outcome: 'compared' | 'failed' | 'dropped', rows: number): void;
   versionLoaded(version: RoutedVersion, loadMs: number, liveVersions: number): void;
   versionFailed(version: RoutedVersion, error: Error, attempt: number, retryInMs: number): void;
   /** What ran the version ended by itself, and is started again. */

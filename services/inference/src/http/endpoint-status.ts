@@ -4,6 +4,7 @@ import type { EndpointDetails, EndpointStatus } from './schemas.ts';
 
 export function describeEndpoint({ wanted, applied, problem }: DomainStatus): EndpointStatus {
   const shown = applied?.endpoint ?? wanted;
+  const shadows = applied?.shadows ?? [];
   return {
     id: shown.id,
     name: shown.name,
@@ -20,6 +21,18 @@ export function describeEndpoint({ wanted, applied, problem }: DomainStatus): En
       live: live !== undefined,
       ...(live === undefined ? {} : { scorer: { ...live.loaded.details } }),
     })),
+    ...(shadows.length === 0
+      ? {}
+      : {
+          shadows: shadows.map(({ version, ratio, live }) => ({
+            versionId: version.id,
+            model: version.modelName,
+            version: version.version,
+            digest: version.digest,
+            ratio,
+            live: live !== undefined,
+          })),
+        }),
     ...(problem === undefined ? {} : { problem }),
   };
 }

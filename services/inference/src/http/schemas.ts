@@ -19,6 +19,18 @@ const ServedVariant = Type.Object(
   strict,
 );
 
+const ServedShadow = Type.Object(
+  {
+    versionId: Id,
+    model: Name,
+    version: Type.Integer(),
+    digest: Sha256,
+    ratio: Type.Number({ description: 'The share of requests that it is given too.' }),
+    live: Type.Boolean({ description: 'Whether it is in memory and compared.' }),
+  },
+  strict,
+);
+
 export const EndpointStatus = Type.Object(
   {
     id: Id,
@@ -28,6 +40,7 @@ export const EndpointStatus = Type.Object(
     defaultTimeoutMs: Type.Integer(),
     limits: Type.Optional(EndpointLimits),
     variants: Type.Array(ServedVariant),
+    shadows: Type.Optional(Type.Array(ServedShadow)),
     problem: Type.Optional(Type.String({ description: 'Why the newest revision does not answer, or not wholly.' })),
   },
   { $id: 'EndpointStatus', ...strict },

@@ -61,6 +61,8 @@ async function serve(first: RoutingSnapshot, judge: (rows: readonly { x: number 
     loadTimeoutMs: 1000,
     retry: { firstMs: 1, maxMs: 10 },
     maxTimeoutMs: 60_000,
+    shadowQueueRows: 1,
+    shadowQueueBytes: 1,
     cached: undefined,
     keep() {},
   });

@@ -2,7 +2,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRegistryClient } from '@assay/client';
-import type { RoutingSnapshot } from '@assay/contracts';
+import type { ReportShadows, RoutingSnapshot } from '@assay/contracts';
 import { type Logger, lockDataDir } from '@assay/runtime';
 import type { InferenceConfig } from '../config.ts';
 import type { PackageSource, RoutingSource } from '../domain/version.ts';
@@ -23,6 +23,8 @@ export interface ModelSource {
 export interface OpenSource extends ModelSource {
   readonly cached: RoutingSnapshot | undefined;
   readonly keep: (effective: RoutingSnapshot) => void;
+  /** Absent where there is no registry to tell. */
+  readonly reportShadows?: (endpoint: string, report: ReportShadows, signal: AbortSignal) => Promise<void>;
   close(): Promise<void>;
 }
 
@@ -61,6 +63,7 @@ export async function openRegistrySource(config: InferenceConfig, log: Logger): 
         );
       });
     },
+    reportShadows: (endpoint, report, signal) => registry.reportShadows(endpoint, report, { signal }),
     async close() {
       await written;
       await registry.close();

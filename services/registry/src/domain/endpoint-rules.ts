@@ -3,7 +3,14 @@
  * (a version and a weight) must be able to answer every request that the contract allows. It names its variants, or it
  * follows an alias; then the alias's version is its one variant, and a move of the alias is a move of the endpoint.
  */
-import { AssayError, type ErrorDetail, incompatibilities, type Signature, type Variant } from '@assay/contracts';
+import {
+  AssayError,
+  type ErrorDetail,
+  incompatibilities,
+  type Shadow,
+  type Signature,
+  type Variant,
+} from '@assay/contracts';
 
 /** Weights are hundredths of a percent. */
 export const TOTAL_WEIGHT = 10_000;
@@ -39,6 +46,25 @@ export function checkVariants(variants: readonly Variant[]): void {
   const total = variants.reduce((sum, variant) => sum + variant.weight, 0);
   if (total !== TOTAL_WEIGHT) {
     details.push({ place: 'variants', message: `the weights sum to ${total}`, expected: `a sum of ${TOTAL_WEIGHT}` });
+  }
+  const [first] = details;
+  if (first) throw new AssayError('INVALID_ARGUMENT', `${first.place}: ${first.message}`, { details });
+}
+
+/**
+ * No version twice, and none that is a variant.
+ * @param serving ids of the variants
+ * @throws AssayError INVALID_ARGUMENT with each wrong place
+ */
+export function checkShadows(shadows: readonly Shadow[], serving: ReadonlySet<string>): void {
+  const details: ErrorDetail[] = [];
+  const seen = new Set<string>();
+  for (const [i, { versionId }] of shadows.entries()) {
+    const wrong = serving.has(versionId) ? 'is a variant' : seen.has(versionId) ? 'is named twice' : undefined;
+    seen.add(versionId);
+    if (wrong === undefined) continue;
+    const expected = 'versions that are no variants, each once';
+    details.push({ place: `shadows[${i}].versionId`, message: `${versionId} ${wrong}`, expected });
   }
   const [first] = details;
   if (first) throw new AssayError('INVALID_ARGUMENT', `${first.place}: ${first.message}`, { details });

@@ -13,6 +13,7 @@ import { lineageRoutes } from './lineage-routes.ts';
 import { modelRoutes } from './model-routes.ts';
 import type { PartsOf } from './parts.ts';
 import { routingRoutes } from './routing-routes.ts';
+import { shadowRoutes } from './shadow-routes.ts';
 import { versionRoutes } from './version-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 
@@ -52,6 +53,7 @@ export function createRegistryApp(options: AppOptions): App {
   datasetRoutes(app, parts);
   lineageRoutes(app, parts);
   endpointRoutes(app, parts);
+  shadowRoutes(app, parts);
   routingRoutes(app, parts);
   auditRoutes(app, parts);
   keyRoutes(app, parts);

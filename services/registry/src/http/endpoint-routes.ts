@@ -53,7 +53,7 @@ export function endpointRoutes(app: App, parts: PartsOf): void {
         operationId: 'putEndpoint',
         summary: 'Make or change an endpoint',
         description:
-          'Compare-and-set: `expectedRevision` is the revision that was read, 0 for an endpoint that is not there. It has `variants`, whose weights sum to 10,000, or it follows an alias. Every version behind it must satisfy its contract: what the body says, or the one that it has, or the signature of its first version. What is left out stays as it is; `limits` are set all at once, and `{}` removes them. Examples: `{"expectedRevision": 0, "follow": {"model": "flight-delay", "alias": "champion"}}`, `{"expectedRevision": 3, "variants": [{"versionId": "ver_…", "weight": 9000}, {"versionId": "ver_…", "weight": 1000}]}`.',
+          'Compare-and-set: `expectedRevision` is the revision that was read, 0 for an endpoint that is not there. It has `variants`, whose weights sum to 10,000, or it follows an alias. Every version behind it must satisfy its contract: what the body says, or the one that it has, or the signature of its first version. What is left out stays as it is; `limits` and `shadows` are set all at once, and `{}` and `[]` remove them. Examples: `{"expectedRevision": 0, "follow": {"model": "flight-delay", "alias": "champion"}}`, `{"expectedRevision": 3, "variants": [{"versionId": "ver_…", "weight": 9000}, {"versionId": "ver_…", "weight": 1000}]}`.',
         params: EndpointParams,
         body: PutEndpoint,
         response: {

@@ -1,4 +1,13 @@
-import type { Alias, AuditEntry, Endpoint, Model, Page, RoutingSnapshot, Version } from '@assay/contracts';
+import type {
+  Alias,
+  AuditEntry,
+  Endpoint,
+  Model,
+  Page,
+  RoutingSnapshot,
+  ShadowComparisons,
+  Version,
+} from '@assay/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type MadePackage,
@@ -135,6 +144,92 @@ describe('endpoints', () => {
       status: 400,
       body: { error: { details: [{ place: 'limits.rowsPerSecond' }] } },
     });
+  });
+
+  it('have shadows, which are given to inference, keep the contract, and are no variants', async () => {
+    const { model, one, two, incompatible } = await modelWithVersions();
+    await registry.call('PUT', champion(model), { version: 1, expectedRevision: 0 });
+    const path = endpoint(model.name);
+    const put = (body: object) => registry.fails('PUT', path, { expectedRevision: 1, ...body });
+    const wrong = await put({
+      shadows: [{ versionId: one.id, ratio: 1 }, ...[0.5, 1].map((ratio) => ({ versionId: two.id, ratio }))],
+    });
+    expect(wrong).toMatchObject({ status: 400 });
+    expect(wrong.body.error.details).toMatchObject([
+      { place: 'shadows[0].versionId', message: expect.stringContaining('is a variant') },
+      { place: 'shadows[2].versionId', message: expect.stringContaining('named twice') },
+    ]);
+    expect(await put({ shadows: [{ versionId: incompatible.id, ratio: 1 }] })).toMatchObject({ status: 412 });
+    expect(await put({ shadows: [{ versionId: two.id, ratio: 0 }] })).toMatchObject({ status: 400 });
+    const shadows = [{ versionId: two.id, ratio: 0.5, finishAfterRows: 100 }];
+    const shadowed = (await registry.call<Endpoint>('PUT', path, { expectedRevision: 1, shadows })).body;
+    expect(shadowed).toMatchObject({ revision: 2, shadows, variants: [{ versionId: one.id }] });
+    const routed = async () => {
+      const snapshot = await routing();
+      const found = snapshot.endpoints.find(({ name }) => name === model.name);
+      return { shadows: found?.shadows, described: snapshot.versions.some(({ id }) => id === two.id) };
+    };
+    expect(await routed()).toEqual({ shadows: [{ versionId: two.id, ratio: 0.5 }], described: true });
+    // What serves is compared with itself no more.
+    await registry.call('PUT', champion(model), { version: 2, expectedRevision: 1 });
+    expect((await registry.call<Endpoint>('GET', path)).body).toMatchObject({
+      revision: 3,
+      variants: [{ versionId: two.id }],
+    });
+    expect((await registry.call<Endpoint>('GET', path)).body.shadows).toBeUndefined();
+  });
+
+  it('sum up what replicas report of shadows, each report once, and whether the comparison is finished', async () => {
+    const { model, one, two } = await modelWithVersions();
+    await registry.call('PUT', champion(model), { version: 1, expectedRevision: 0 });
+    const path = endpoint(model.name);
+    const shadows = [{ versionId: two.id, ratio: 1, finishAfterRows: 30 }];
+    const { id: endpointId } = (await registry.call<Endpoint>('PUT', path, { expectedRevision: 1, shadows })).body;
+    const report = (replica: string, sequence: number, rows: number, of: object = {}) => {
+      const output = {
+        name: 'y',
+        values: rows,
+        differingRows: 1,
+        disagreeingRows: 0,
+        sumAbsDifference: 0.5 * rows,
+        maxAbsDifference: rows,
+      };
+      const counts = { rows, failedRows: 1, droppedRows: 2, primaryRunMs: 0.5, shadowRunMs: 0.25, outputs: [output] };
+      const comparisons = [{ versionId: two.id, primaryVersionId: one.id, counts }];
+      return { endpointId, replica, sequence, comparisons, ...of };
+    };
+    const tell = async (body: object) => (await registry.call('POST', `${path}/shadow-reports`, body)).status;
+    const compared = async () => (await registry.call<ShadowComparisons>('GET', `${path}/shadows`)).body.items;
+    expect(await compared()).toEqual([]);
+    expect(await tell(report('a', 2, 10))).toBe(204);
+    expect(await tell(report('a', 2, 10))).toBe(204);
+    expect(await tell(report('a', 1, 5))).toBe(204);
+    expect(await tell(report('b', 1, 19))).toBe(204);
+    expect(await compared()).toMatchObject([
+      {
+        versionId: two.id,
+        primaryVersionId: one.id,
+        isShadow: true,
+        isFinished: false,
+        finishAfterRows: 30,
+        replicas: 2,
+        counts: {
+          rows: 29,
+          failedRows: 2,
+          droppedRows: 4,
+          outputs: [{ sumAbsDifference: 14.5, maxAbsDifference: 19 }],
+        },
+      },
+    ]);
+    expect(await tell(report('b', 2, 20))).toBe(204);
+    expect(await compared()).toMatchObject([{ isFinished: true, counts: { rows: 30 } }]);
+    expect(await tell(report('b', 3, 20, { endpointId: 'ept_other' }))).toBe(404);
+    expect(await tell(report('b', 3, -1))).toBe(400);
+    await registry.call('PUT', path, { expectedRevision: 2, shadows: [] });
+    expect(await compared()).toMatchObject([{ isShadow: false, isFinished: false, counts: { rows: 30 } }]);
+    await registry.call('DELETE', `${path}?expectedRevision=3`);
+    await registry.call('PUT', path, { expectedRevision: 0, follow: { model: model.name, alias: 'champion' } });
+    expect(await compared()).toEqual([]);
   });
 
   it('refuse weights that do not sum to 10,000, unknown versions, and both ways at once', async () => {

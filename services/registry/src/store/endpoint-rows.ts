@@ -5,6 +5,7 @@ import {
   type Endpoint,
   type EndpointLimits,
   nearest,
+  type Shadow,
   type Signature,
   type Variant,
 } from '@assay/contracts';
@@ -26,6 +27,7 @@ export interface EndpointState extends Target {
   readonly contract: Signature;
   readonly defaultTimeoutMs: number;
   readonly limits: EndpointLimits | null;
+  readonly shadows: readonly Shadow[];
 }
 
 export async function insertEndpoint(change: Change, name: string, state: EndpointState): Promise<Endpoint> {
@@ -47,7 +49,7 @@ export async function insertEndpoint(change: Change, name: string, state: Endpoi
     deleted_at: null,
   };
   await change.trx.insertInto('endpoints').values(row).execute();
-  await endpointUsed(change, row, state.variants);
+  await endpointUsed(change, row, usedBy(state));
   change.record('endpoint.create', `endpoint/${row.id}`, {
     name,
     revision: row.revision,
@@ -55,6 +57,7 @@ export async function insertEndpoint(change: Change, name: string, state: Endpoi
     follow: state.follow,
     defaultTimeoutMs: state.defaultTimeoutMs,
     ...(state.limits === null ? {} : { limits: state.limits }),
+    ...(state.shadows.length === 0 ? {} : { shadows: state.shadows }),
     contract: state.contract,
   });
   change.rerouted();
@@ -81,7 +84,7 @@ export async function updateEndpoint(
     updated_by: change.actor.principal,
   };
   await change.trx.updateTable('endpoints').set(row).where('id', '=', row.id).execute();
-  await endpointUsed(change, row, state.variants);
+  await endpointUsed(change, row, usedBy(state));
   change.record(action, `endpoint/${row.id}`, {
     name: row.name,
     revision: row.revision,
@@ -89,6 +92,7 @@ export async function updateEndpoint(
     to: { variants: state.variants, follow: state.follow },
     ...(current.default_timeout_ms === row.default_timeout_ms ? {} : { defaultTimeoutMs: row.default_timeout_ms }),
     ...(current.limits === row.limits ? {} : { limits: state.limits }),
+    ...(current.shadows === row.shadows ? {} : { shadows: state.shadows }),
     ...(current.contract === row.contract ? {} : { contract: state.contract }),
   });
   change.rerouted();
@@ -105,6 +109,7 @@ function columnsOf(state: EndpointState) {
     follow_alias: state.follow?.alias ?? null,
     default_timeout_ms: state.defaultTimeoutMs,
     limits: state.limits === null ? null : JSON.stringify(state.limits),
+    shadows: state.shadows.length === 0 ? null : JSON.stringify(state.shadows),
   };
 }
 
@@ -147,6 +152,15 @@ export function limitsOf(row: Pick<EndpointsTable, 'limits'>): EndpointLimits | 
   return row.limits === null ? null : fromJson<EndpointLimits>(row.limits);
 }
 
+export function shadowsOf(row: Pick<EndpointsTable, 'shadows'>): readonly Shadow[] {
+  return row.shadows === null ? [] : fromJson<Shadow[]>(row.shadows);
+}
+
+/** Every version that an endpoint keeps in memory; shadows answer nobody. */
+function usedBy({ variants, shadows }: EndpointState): Variant[] {
+  return [...variants, ...shadows.map(({ versionId }) => ({ versionId, weight: 0 }))];
+}
+
 export function describeTarget(row: EndpointsTable): string {
   const follow = followOf(row);
   if (follow !== null) return `following alias ${follow.alias}`;
@@ -157,6 +171,7 @@ export function describeTarget(row: EndpointsTable): string {
 export function endpointOf(row: EndpointsTable): Endpoint {
   const follow = followOf(row);
   const limits = limitsOf(row);
+  const shadows = shadowsOf(row);
   return {
     id: row.id,
     name: row.name,
@@ -166,6 +181,7 @@ export function endpointOf(row: EndpointsTable): Endpoint {
     salt: row.salt,
     defaultTimeoutMs: row.default_timeout_ms,
     ...(limits === null ? {} : { limits }),
+    ...(shadows.length === 0 ? {} : { shadows: [...shadows] }),
     revision: row.revision,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -5,12 +5,14 @@ import {
   type EndpointLimits,
   type Page,
   type PutEndpoint,
+  type Shadow,
   type Signature,
   type Variant,
 } from '@assay/contracts';
 import {
   checkContract,
   checkReservedName,
+  checkShadows,
   checkVariants,
   contractProblems,
   refuseBrokenContract,
@@ -26,6 +28,7 @@ import {
   insertEndpoint,
   limitsOf,
   requireEndpoint,
+  shadowsOf,
   type Target,
   updateEndpoint,
 } from './endpoint-rows.ts';
@@ -80,9 +83,10 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
         : { last: { by: current.updated_by, at: current.updated_at, state: describeTarget(current) } }),
     });
     const target = await resolveTarget(change.trx, body, current);
+    const shadows = shadowsAfter(body.shadows, target, current);
     const candidates = await requireCandidates(
       change.trx,
-      target.variants.map((variant) => variant.versionId),
+      [...target.variants, ...shadows].map(({ versionId }) => versionId),
     );
     const [first] = candidates;
     if (first === undefined) throw new AssayError('INVALID_ARGUMENT', 'variants: an endpoint needs one at least');
@@ -100,6 +104,7 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
       follow: target.follow,
       defaultTimeoutMs: body.defaultTimeoutMs ?? current?.default_timeout_ms ?? DEFAULT_TIMEOUT_MS,
       limits: limitsAfter(body.limits, current),
+      shadows,
     };
     return current === undefined
       ? insertEndpoint(change, name, next)
@@ -126,6 +131,7 @@ export function deleteEndpoint(store: Store, actor: Actor, name: string, expecte
     };
     await change.trx.updateTable('endpoints').set(row).where('id', '=', row.id).execute();
     await endpointUsed(change, row, []);
+    await change.trx.deleteFrom('shadow_reports').where('endpoint_id', '=', row.id).execute();
     change.record('endpoint.delete', `endpoint/${row.id}`, { name, revision: row.revision });
     change.announce('assay.endpoint.deleted.v1', row.id, row.revision, endpointOf(row));
     change.rerouted();
@@ -141,6 +147,7 @@ export async function createDefaultEndpoint(change: Change, model: ModelRow, ver
     follow: { modelId: model.id, alias: CHAMPION },
     defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
     limits: null,
+    shadows: [],
   });
 }
 
@@ -166,6 +173,7 @@ export async function moveFollowers(
       follow: { modelId: model.id, alias },
       defaultTimeoutMs: row.default_timeout_ms,
       limits: limitsOf(row),
+      shadows: shadowsOf(row).filter(({ versionId }) => versionId !== version.id),
     };
     await updateEndpoint(change, row, next, 'endpoint.move', 'assay.endpoint.moved.v1');
   }
@@ -186,6 +194,24 @@ export function followersOf(db: Queryable, modelId: string, alias: string): Prom
 function limitsAfter(named: EndpointLimits | undefined, current: EndpointsTable | undefined): EndpointLimits | null {
   if (named !== undefined) return Object.keys(named).length === 0 ? null : named;
   return current === undefined ? null : limitsOf(current);
+}
+
+/**
+ * The shadows that the body names, or those that are there but for what serves from now on: a version is not compared
+ * with itself.
+ * @throws AssayError INVALID_ARGUMENT with each wrong place
+ */
+function shadowsAfter(
+  named: readonly Shadow[] | undefined,
+  { variants }: Target,
+  current: EndpointsTable | undefined,
+): readonly Shadow[] {
+  const serving = new Set(variants.map(({ versionId }) => versionId));
+  if (named !== undefined) {
+    checkShadows(named, serving);
+    return named;
+  }
+  return current === undefined ? [] : shadowsOf(current).filter(({ versionId }) => !serving.has(versionId));
 }
 
 /** Where the endpoint is to send its traffic: what the body says, or what it does now. */

@@ -1,7 +1,7 @@
 /** The routing snapshot: all that inference needs to route and to load, of one moment. */
 import type { PackageFile, RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature, Variant } from '@assay/contracts';
 import type { Database } from '@assay/database';
-import { limitsOf } from './endpoint-rows.ts';
+import { limitsOf, shadowsOf } from './endpoint-rows.ts';
 import { fromJson, type Queryable, type RegistryTables } from './tables.ts';
 
 export async function readRoutingRevision(db: Queryable): Promise<number> {
@@ -21,6 +21,7 @@ export function readSnapshot(database: Database<RegistryTables>): Promise<Routin
       .execute();
     const endpoints = rows.map((row): RoutedEndpoint => {
       const limits = limitsOf(row);
+      const shadows = shadowsOf(row).map(({ versionId, ratio }) => ({ versionId, ratio }));
       return {
         id: row.id,
         name: row.name,
@@ -29,12 +30,17 @@ export function readSnapshot(database: Database<RegistryTables>): Promise<Routin
         salt: row.salt,
         defaultTimeoutMs: row.default_timeout_ms,
         ...(limits === null ? {} : { limits }),
+        ...(shadows.length === 0 ? {} : { shadows }),
         variants: fromJson<Variant[]>(row.variants),
       };
     });
-    const named = new Set(endpoints.flatMap((endpoint) => endpoint.variants.map((variant) => variant.versionId)));
+    const named = new Set(endpoints.flatMap(namedVersions));
     return { revision, endpoints, versions: await readVersions(trx, [...named]) };
   });
+}
+
+function namedVersions({ variants, shadows = [] }: RoutedEndpoint): string[] {
+  return [...variants, ...shadows].map(({ versionId }) => versionId);
 }
 
 /** Ids bound in one statement; SQLite and PostgreSQL allow tens of thousands. */

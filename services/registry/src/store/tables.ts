@@ -153,11 +153,25 @@ export interface EndpointsTable {
   default_timeout_ms: number;
   /** JSON of EndpointLimits; null where there are none. */
   limits: string | null;
+  /** JSON of a list of Shadow; null where there are none. */
+  shadows: string | null;
   revision: number;
   created_at: number;
   updated_at: number;
   updated_by: string;
   deleted_at: number | null;
+}
+
+/** What one life of a replica has counted of a shadow; see contracts/shadows.ts. */
+export interface ShadowReportsTable {
+  endpoint_id: string;
+  version_id: string;
+  primary_version_id: string;
+  replica: string;
+  sequence: number;
+  /** JSON of ShadowCounts. */
+  counted: string;
+  reported_at: number;
 }
 
 /** One row: the revision of the routing snapshot. */
@@ -296,6 +310,7 @@ export interface RegistryTables extends MlflowTables {
   version_uses: VersionUsesTable;
   aliases: AliasesTable;
   endpoints: EndpointsTable;
+  shadow_reports: ShadowReportsTable;
   routing: RoutingTable;
   principals: PrincipalsTable;
   api_keys: ApiKeysTable;

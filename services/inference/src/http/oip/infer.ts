@@ -39,9 +39,12 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
     const { json, binary } = splitBody(body, headers);
     const { model, version } = request.params as ModelParams; // of the routes of infer
     let read: InferRequest | undefined;
+    let readFor: Signature | undefined;
     let requestId: string | undefined;
     const readWhole = (signature: Signature): InferRequest => {
-      read ??=
+      if (read !== undefined && readFor === signature) return read;
+      readFor = signature;
+      read =
         binary !== undefined && json.length === 0
           ? readRawRequest(binary, signature, maxRecords)
           : readInferRequest(readJson(json, signature), signature, maxRecords, binary);
