@@ -19,7 +19,6 @@ export default defineConfig({
           include: ['{packages,services}/*/src/**/*.test.ts', 'cli/src/**/*.test.ts', 'tools/**/*.test.ts'],
           exclude: ['**/*.real.test.ts', '**/node_modules/**'],
           testTimeout: 20_000,
-          isolate: false, // they keep nothing in modules; importing all anew for each file took as long as the tests
         },
       },
       {

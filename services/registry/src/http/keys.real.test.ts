@@ -160,6 +160,8 @@ describe('the scope', () => {
     ['GET', '/v1/datasets/d/versions/1/files/f', ['read']],
     ['GET', '/v1/endpoints', ['read']],
     ['GET', '/v1/endpoints/e', ['read']],
+    ['GET', '/v1/endpoints/e/shadows', ['read']],
+    ['POST', '/v1/endpoints/e/shadow-reports', ['read']], // and the inference service alone
     ['PUT', '/v1/endpoints/e', ['promote']],
     ['DELETE', '/v1/endpoints/e?expectedRevision=1', ['promote']],
     ['GET', '/v1/routing', ['read']],
