@@ -132,10 +132,8 @@ export class Dataplane {
     if (live === undefined) throw notLoaded(endpoint, version);
     const append = read(live.loaded.signature);
     const { door, receivedAtMs, timeoutMs = endpoint.endpoint.defaultTimeoutMs, signal } = options;
-    const longestMs = Math.min(
-      this.#options.maxTimeoutMs,
-      endpoint.endpoint.limits?.timeoutMs ?? Number.POSITIVE_INFINITY,
-    );
+    const limitMs = door === 'kafka' ? undefined : endpoint.endpoint.limits?.timeoutMs;
+    const longestMs = Math.min(this.#options.maxTimeoutMs, limitMs ?? Number.POSITIVE_INFINITY);
     const deadlineMs = receivedAtMs + Math.min(timeoutMs, longestMs);
     this.#options.live.acquire(live);
     try {

@@ -48,7 +48,7 @@ export class EndpointLimiter {
   }
 
   /**
-   * A request begins, before its body is read; each that was let in ends with `leave`.
+   * A request begins, before its body is parsed; each that was let in ends with `leave`.
    * @throws LimitReached
    */
   enter(nowMs: number, bytes: number): void {
