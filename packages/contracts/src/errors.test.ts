@@ -28,6 +28,14 @@ describe('AssayError', () => {
     expect(AssayError.from(error)).toBe(error);
   });
 
+  it('has no stack where it refuses for load, and one where somebody looks for the place', () => {
+    const frames = (error: AssayError): number =>
+      (error.stack ?? '').split('\n').filter((line) => /^ +at /.test(line)).length;
+    expect(frames(new AssayError('OVERLOADED', 'too much'))).toBe(0);
+    expect(frames(new AssayError('RATE_LIMITED', 'too often'))).toBe(0);
+    expect(frames(new AssayError('INTERNAL', 'a bug'))).toBeGreaterThan(0);
+  });
+
   it('carries the current revision of a lost compare-and-set', () => {
     expect(new AssayError('STALE_REVISION', 'moved', { currentRevision: 7 }).toBody('r').error.currentRevision).toBe(7);
   });

@@ -177,6 +177,9 @@ export interface AssayErrorOptions {
   readonly currentRevision?: number;
 }
 
+/** Under overload there are thousands a second, and a stack would cost more than all the rest of a refusal. */
+const WITHOUT_STACK: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'RATE_LIMITED']);
+
 /** The one error class. `message` is written for the caller; `cause` is for the log and never leaves the process. */
 export class AssayError extends Error {
   readonly code: ErrorCode;
@@ -185,7 +188,10 @@ export class AssayError extends Error {
   readonly currentRevision: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: AssayErrorOptions = {}) {
+    const { stackTraceLimit } = Error;
+    if (WITHOUT_STACK.has(code)) Error.stackTraceLimit = 0;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'AssayError';
     this.code = code;
     this.details = options.details ?? [];

@@ -287,13 +287,8 @@ function expired(): AssayError {
   return new AssayError('DEADLINE_EXCEEDED', 'the deadline passed before the records were scored');
 }
 
-/** Without a stack, which costs more than all the rest of a refusal: under overload there are thousands a second. */
 function overloaded(why: string, waitMs: number): AssayError {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  const error = new AssayError('OVERLOADED', `the version is overloaded: ${why}; try again later`, {
+  return new AssayError('OVERLOADED', `the version is overloaded: ${why}; try again later`, {
     retryAfterMs: Math.max(1, Math.ceil(waitMs)),
   });
-  Error.stackTraceLimit = stackTraceLimit;
-  return error;
 }
