@@ -2,7 +2,7 @@
 import type { RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { ScoredRows } from '@assay/scoring';
 import { ScoreStatistics } from './score-statistics.ts';
-import type { LoadedVersion, LoadVersion, ScoreRecorder, ServingObserver } from './version.ts';
+import type { LoadedVersion, LoadVersion, RunOptions, ScoreRecorder, ServingObserver } from './version.ts';
 
 export const SIGNATURE: Signature = {
   features: [{ name: 'x', dtype: 'float32', shape: [], nullable: false }],
@@ -51,6 +51,8 @@ export interface FakeLoader {
   readonly closed: string[];
   loadingNow: number;
   mostAtOnce: number;
+  /** How each request was to be run. */
+  readonly runs: RunOptions[];
   /** Holds the answers of a version back until it is resolved. */
   readonly answers: Map<string, Promise<void>>;
 }
@@ -60,6 +62,7 @@ export function fakeLoader(): FakeLoader {
     broken: new Map(),
     gates: new Map(),
     answers: new Map(),
+    runs: [],
     loads: [],
     closed: [],
     loadingNow: 0,
@@ -92,7 +95,8 @@ function fakeVersion(version: RoutedVersion, fake: FakeLoader): LoadedVersion {
     maxBatchRows: 64,
     queuedRows: 0,
     explain: async () => [],
-    async score() {
+    async score(_append, options) {
+      fake.runs.push(options);
       await fake.answers.get(version.id);
       if (fake.closed.includes(version.id)) throw new Error(`version ${version.id} was unloaded while it scored`);
       return {

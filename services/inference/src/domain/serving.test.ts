@@ -56,6 +56,23 @@ async function settled(serving: Serving): Promise<void> {
   await serving.whenSettled(AbortSignal.timeout(5000));
 }
 
+test('a time limit of the endpoint bounds what its callers ask for, and not streams', async () => {
+  const { loader, serving } = start({
+    first: snapshot(1, { ...routedEndpoint('a', 1, [1]), limits: { timeoutMs: 50 } }),
+  });
+  serving.start();
+  await settled(serving);
+  const waits = async (door: 'rest' | 'kafka', timeoutMs: number | undefined): Promise<number> => {
+    const receivedAtMs = performance.now();
+    await serving.dataplane.score('a', () => () => 1, { door, receivedAtMs, timeoutMs });
+    return Math.round((loader.runs.at(-1)?.deadlineMs ?? Number.NaN) - receivedAtMs);
+  };
+  expect(await waits('rest', 200)).toBe(50);
+  expect(await waits('rest', 20)).toBe(20);
+  expect(await waits('rest', undefined)).toBe(50);
+  expect(await waits('kafka', 200)).toBe(200);
+});
+
 describe('what serves', () => {
   test('a new version takes the traffic only when it is loaded, and the old one then leaves', async () => {
     const { registry, loader, serving, score, observer } = start({ first: snapshot(1, routedEndpoint('a', 1, [1])) });
