@@ -204,12 +204,13 @@ it(`holds while the only broker is stopped in good order ${RESTARTS} times, with
   let fed = 0;
   const feeding = (async () => {
     while (!isOver) {
-      await feed(topics.input, fed, 300).then(
+      await feed(topics.input, fed, 100).then(
         () => {
-          fed += 300;
+          fed += 100;
         },
         () => undefined, // the broker is away: what was written is read from the topic
       );
+      await delay(200); // no faster than transactions of 20 records are: all of it is judged at the end
     }
   })();
   const worker = startWorker(topics, { maxBatchRecords: 20 });
