@@ -15,15 +15,19 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          sequence: { groupOrder: 0 },
           setupFiles,
           include: ['{packages,services}/*/src/**/*.test.ts', 'cli/src/**/*.test.ts', 'tools/**/*.test.ts'],
           exclude: ['**/*.real.test.ts', '**/node_modules/**'],
           testTimeout: 20_000,
+          isolate: false, // they keep nothing in modules, and importing all anew for each file took longer than the tests
+          maxWorkers: '100%',
         },
       },
       {
         test: {
           name: 'real',
+          sequence: { groupOrder: 1 },
           setupFiles,
           include: ['{packages,services}/*/src/**/*.real.test.ts', 'cli/src/**/*.real.test.ts'],
           testTimeout: 120_000,
@@ -34,6 +38,7 @@ export default defineConfig({
       {
         test: {
           name: 'system',
+          sequence: { groupOrder: 2 },
           setupFiles,
           include: ['test/**/*.test.ts'],
           exclude: [...chartTests, '**/node_modules/**'],
@@ -45,6 +50,7 @@ export default defineConfig({
       {
         test: {
           name: 'chart',
+          sequence: { groupOrder: 3 },
           include: chartTests,
           testTimeout: 120_000,
           hookTimeout: 120_000,
