@@ -32,6 +32,7 @@ import { lineageMigration } from './store/migrations/022-lineage.ts';
 import { webhooksMigration } from './store/migrations/023-webhooks.ts';
 import { endpointLimitsMigration } from './store/migrations/025-endpoint-limits.ts';
 import { shadowsMigration } from './store/migrations/028-shadows.ts';
+import { scaleMigration } from './store/migrations/029-scale.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -62,6 +63,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   webhooksMigration,
   endpointLimitsMigration,
   shadowsMigration,
+  scaleMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {

@@ -63,7 +63,10 @@ export function insertVersion(
     };
     await change.trx.insertInto('versions').values(row).execute();
     for (const [key, value] of Object.entries(made.tags)) {
-      await change.trx.insertInto('version_tags').values({ version_id: row.id, key, value }).execute();
+      await change.trx
+        .insertInto('version_tags')
+        .values({ version_id: row.id, key, value, created_at: row.created_at })
+        .execute();
     }
     await keepOrigin(change.trx, row, made.origin);
     if (made.reserved === undefined) {

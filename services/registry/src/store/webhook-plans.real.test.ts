@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { walksOf } from '@assay/database/query-plans';
 import { expect, it } from 'vitest';
 import { databaseUrlIn, openRegistryDatabase } from '../service.ts';
-import { walksOf } from '../testing/query-plans.ts';
 import type { Queryable } from './tables.ts';
 import { listDeliveries } from './webhook-deliveries.ts';
 import { insertDelivery } from './webhook-queue.ts';
@@ -31,9 +31,9 @@ it.each(Object.entries(ASKED))('%s', async (_, ask) => {
   try {
     await using database = await openRegistryDatabase(databaseUrlIn(dir));
     await insertWebhook(database.db);
-    const walks = await walksOf(database.db, ask);
+    const walks = await walksOf(database, ask);
     // There are a hundred webhooks at most.
-    expect(walks.filter((walk) => !/^SCAN (webhooks|waiting)\b/.test(walk))).toEqual([]);
+    expect(walks.filter((walk) => !/^SCAN webhooks\b/.test(walk))).toEqual([]);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

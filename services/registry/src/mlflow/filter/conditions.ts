@@ -38,6 +38,15 @@ export function filterCondition(searchable: Searchable, filter: string | undefin
   ) as RawBuilder<SqlBool>; // conditions joined by `and` are a condition
 }
 
+/** A tag that all that matches the filter has, with its value. */
+export function equalTag(filter: string | undefined): { readonly key: string; readonly value: string } | undefined {
+  for (const { on, operator, values } of parseFilter(filter ?? '')) {
+    const [value] = values;
+    if (on.entity === 'tag' && operator === '=' && value?.kind === 'text') return { key: on.key, value: value.text };
+  }
+  return undefined;
+}
+
 function condition(searchable: Searchable, comparison: Comparison): RawBuilder<SqlBool> {
   const { on } = comparison;
   if (on.entity === 'attribute') {

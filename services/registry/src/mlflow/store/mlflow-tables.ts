@@ -104,7 +104,8 @@ export interface RunModelsTable {
 
 export interface MlflowTables {
   model_tags: Tagged & { model_id: string };
-  version_tags: Tagged & { version_id: string };
+  /** `created_at` is the version's, by which the versions with a tag are listed. */
+  version_tags: Tagged & { version_id: string; created_at: number };
   mlflow_versions: MlflowVersionsTable;
   mlflow_experiment_ids: { singleton: number; last: number };
   mlflow_experiments: ExperimentsTable;

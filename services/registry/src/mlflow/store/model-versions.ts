@@ -6,7 +6,7 @@ import { type ModelRow, modelChanged, requireModel } from '../../store/models.ts
 import { fromJson, type Queryable, type VersionsTable } from '../../store/tables.ts';
 import { aliasNamesOf, requireVersion, toVersion } from '../../store/versions.ts';
 import { invalid } from '../errors.ts';
-import { filterCondition, orderTerms, type Searchable } from '../filter/conditions.ts';
+import { equalTag, filterCondition, orderTerms, type Searchable } from '../filter/conditions.ts';
 import { offsetOf, pageOf } from '../page-token.ts';
 import { tagList } from '../wire.ts';
 import type { MlflowVersionsTable, Tagged } from './mlflow-tables.ts';
@@ -33,9 +33,13 @@ export interface VersionView {
 
 export const STAGES = ['None', 'Staging', 'Production', 'Archived'] as const;
 
-type Row = VersionsTable & { model_name: string } & {
-  [K in 'source' | 'run_id' | 'run_link' | 'logged_model_id']: string | null;
-};
+/** Not what a package holds, which is large, and which MLflow does not ask for. */
+const SHOWN = [
+  ...(['v.id', 'v.model_id', 'v.version', 'v.description', 'v.tags', 'v.stage'] as const),
+  ...(['v.created_at', 'v.created_by', 'v.updated_at', 'v.not_servable'] as const),
+] as const;
+
+type Row = Awaited<ReturnType<ReturnType<typeof selectVersions>['execute']>>[number];
 
 const SEARCHABLE: Searchable = {
   attributes: {
@@ -96,7 +100,17 @@ export async function searchModelVersions(
 ): Promise<{ model_versions: VersionView[]; next_page_token?: string }> {
   const offset = offsetOf(page.pageToken);
   let query = selectVersions(db).where(filterCondition(SEARCHABLE, page.filter));
-  const last = [sql`v.created_at desc`, sql`m.name asc`, sql`v.version desc`];
+  let newest = sql`v.created_at desc`;
+  const tag = page.orderBy?.length ? undefined : equalTag(page.filter);
+  if (tag !== undefined) {
+    // Those with the tag are read newest first until the page is full, however many there are.
+    query = query
+      .innerJoin('version_tags as t', 't.version_id', 'v.id')
+      .where('t.key', '=', tag.key)
+      .where('t.value', '=', tag.value);
+    newest = sql`t.created_at desc`;
+  }
+  const last = [newest, sql`m.name asc`, sql`v.version desc`];
   for (const term of orderTerms(SEARCHABLE, page.orderBy, last)) query = query.orderBy(term);
   const found = pageOf(
     await query
@@ -116,20 +130,17 @@ export async function searchModelVersions(
 /** The newest version of each stage, by model. */
 export async function latestOfStages(db: Queryable, models: readonly ModelRow[]): Promise<Map<string, VersionView[]>> {
   const ids = models.map(({ id }) => id);
-  const newest = await db
-    .selectFrom('versions')
-    .select((eb) => ['model_id', 'stage', eb.fn.max('version').as('version')])
-    .where('model_id', 'in', ids)
-    .where('deleted_at', 'is', null)
-    .groupBy(['model_id', 'stage'])
-    .execute();
-  const byModel = new Map<string, VersionView[]>();
-  if (newest.length === 0) return byModel;
   const rows = await selectVersions(db)
-    .where((eb) =>
-      eb.or(
-        newest.map(({ model_id, version }) => eb('v.model_id', '=', model_id).and('v.version', '=', Number(version))),
-      ),
+    .innerJoin(
+      (eb) =>
+        eb
+          .selectFrom('versions')
+          .select((e) => ['model_id', e.fn.max('version').as('version')])
+          .where('model_id', 'in', ids)
+          .where('deleted_at', 'is', null)
+          .groupBy(['model_id', 'stage'])
+          .as('newest'),
+      (join) => join.onRef('newest.model_id', '=', 'v.model_id').onRef('newest.version', '=', 'v.version'),
     )
     .orderBy('v.version')
     .execute();
@@ -137,6 +148,7 @@ export async function latestOfStages(db: Queryable, models: readonly ModelRow[])
     db,
     rows.map(({ id }) => id),
   );
+  const byModel = new Map<string, VersionView[]>();
   for (const row of rows) {
     const views = byModel.get(row.model_id) ?? [];
     views.push(viewOf(row, aliases.get(row.id) ?? []));
@@ -211,7 +223,10 @@ export function tagVersion(
     await change.trx.updateTable('versions').set({ tags }).where('id', '=', row.id).execute();
     await change.trx.deleteFrom('version_tags').where('version_id', '=', row.id).where('key', '=', key).execute();
     if (value === undefined) return { removedTag: key };
-    await change.trx.insertInto('version_tags').values({ version_id: row.id, key, value }).execute();
+    await change.trx
+      .insertInto('version_tags')
+      .values({ version_id: row.id, key, value, created_at: row.created_at })
+      .execute();
     return { tag: { [key]: value } };
   });
 }
@@ -257,8 +272,7 @@ function selectVersions(db: Queryable) {
     .selectFrom('versions as v')
     .innerJoin('models as m', 'm.id', 'v.model_id')
     .leftJoin('mlflow_versions as o', 'o.version_id', 'v.id')
-    .selectAll('v')
-    .select(['m.name as model_name', 'o.source', 'o.run_id', 'o.run_link', 'o.logged_model_id'])
+    .select([...SHOWN, 'm.name as model_name', 'o.source', 'o.run_id', 'o.run_link', 'o.logged_model_id'])
     .where('v.deleted_at', 'is', null);
 }
 
