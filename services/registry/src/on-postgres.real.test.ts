@@ -31,6 +31,7 @@ describe('on PostgreSQL', async () => {
   // Each file registers its tests here as it is loaded.
   await import('./store/audit.test.ts');
   await import('./store/hot-reads.real.test.ts');
+  await import('./store/register-at-once.real.test.ts');
   await import('./checkpoints/checkpoints.real.test.ts');
   await import('./http/governance.real.test.ts');
   await import('./http/datasets.real.test.ts');
