@@ -1,6 +1,7 @@
 /** For tests: how a database would answer what a function asks of it, whatever the function is. */
 import { CompiledQuery, type Kysely, PostgresAdapter, type RootOperationNode, sql, type Transaction } from 'kysely';
 import type { Database } from '../database.ts';
+import type { Postgres } from './postgres.ts';
 
 /**
  * Each step of a plan that walks a table or an index from one end to the other, with its statement. A walk in the order
@@ -31,7 +32,14 @@ export async function walksOf<Tables>(
   });
 }
 
-/** Counts for the planner what the tables hold, as PostgreSQL's autovacuum does. SQLite plans without. */
+/** What autovacuum does in time, which the tests' server has not. */
+export async function vacuum(server: Postgres, schema: string): Promise<void> {
+  const db = await server.openRaw(schema);
+  await sql`vacuum analyze`.execute(db);
+  await db.destroy();
+}
+
+/** Counts for PostgreSQL's planner what the tables hold. SQLite plans without. */
 export async function countForPlanner<Tables>({ db }: Database<Tables>): Promise<void> {
   if (isPostgres(db)) await sql`analyze`.execute(db);
 }

@@ -6,6 +6,8 @@ import { type Comparison, type FilterValue, type Identifier, type Order, parseFi
 interface AttributeColumn {
   readonly column: string;
   readonly kind: 'text' | 'number';
+  /** Without it the column is never null, and an index gives its order. */
+  readonly nullable?: true;
 }
 
 /** Values in a table of their own, one row a key. */
@@ -175,12 +177,15 @@ export function orderTerms(
 function termsOf(searchable: Searchable, { by, descending }: Order): RawBuilder<unknown>[] {
   const direction = descending ? sql`desc` : sql`asc`;
   if (by.entity === 'attribute') {
-    const { column } = attributeOf(searchable, by, 'order_by');
-    return [sql`case when ${sql.ref(column)} is null then 1 else 0 end`, sql`${sql.ref(column)} ${direction}`];
+    const { column, nullable } = attributeOf(searchable, by, 'order_by');
+    return [nullable ? sql`${sql.ref(column)} ${direction} nulls last` : sql`${sql.ref(column)} ${direction}`];
   }
   const keyed = keyedOf(searchable, by, 'order_by');
   const pick = (expression: RawBuilder<unknown>) =>
     sql`(select ${expression} from ${sql.table(keyed.table)} as k where ${sql.ref(`k.${keyed.owner}`)} = ${sql.ref(keyed.id)} and k.key = ${by.key} limit 1)`;
-  const rank = keyed.kind === 'metric' ? pick(sql`case when k.special = 'NaN' then 1 else 0 end`) : pick(sql`0`);
-  return [sql`coalesce(${rank}, 2)`, sql`${pick(sql`k.value`)} ${direction}`];
+  // Infinity itself is stored as the largest number: beyond that there is NaN alone.
+  const beyond = sql`cast(${descending ? -Infinity : Infinity} as double precision)`;
+  const value =
+    keyed.kind === 'metric' ? sql`case when k.special = 'NaN' then ${beyond} else k.value end` : sql`k.value`;
+  return [sql`${pick(value)} ${direction} nulls last`];
 }

@@ -27,7 +27,7 @@ const SEARCHABLE: Searchable = {
     experiment_id: { column: 'l.experiment_id', kind: 'text' },
     model_type: { column: 'l.model_type', kind: 'text' },
     status: { column: 'l.status', kind: 'text' },
-    source_run_id: { column: 'l.source_run_id', kind: 'text' },
+    source_run_id: { column: 'l.source_run_id', kind: 'text', nullable: true },
     creation_timestamp: { column: 'l.created_at', kind: 'number' },
     creation_time: { column: 'l.created_at', kind: 'number' },
     last_updated_timestamp: { column: 'l.updated_at', kind: 'number' },

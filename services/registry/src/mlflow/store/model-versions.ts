@@ -46,12 +46,12 @@ const SEARCHABLE: Searchable = {
     name: { column: 'm.name', kind: 'text' },
     version_number: { column: 'v.version', kind: 'number' },
     version: { column: 'v.version', kind: 'number' },
-    run_id: { column: 'o.run_id', kind: 'text' },
-    source_path: { column: 'o.source', kind: 'text' },
-    source: { column: 'o.source', kind: 'text' },
+    run_id: { column: 'o.run_id', kind: 'text', nullable: true },
+    source_path: { column: 'o.source', kind: 'text', nullable: true },
+    source: { column: 'o.source', kind: 'text', nullable: true },
     user_id: { column: 'v.created_by', kind: 'text' },
     creation_timestamp: { column: 'v.created_at', kind: 'number' },
-    last_updated_timestamp: { column: 'v.updated_at', kind: 'number' },
+    last_updated_timestamp: { column: 'v.updated_at', kind: 'number', nullable: true },
   },
   keyed: { tag: { table: 'version_tags', owner: 'version_id', id: 'v.id', kind: 'text' } },
   absentTagsDiffer: ['mlflow.prompt.is_prompt'],
@@ -107,7 +107,8 @@ export async function searchModelVersions(
     query = query
       .innerJoin('version_tags as t', 't.version_id', 'v.id')
       .where('t.key', '=', tag.key)
-      .where('t.value', '=', tag.value);
+      .where('t.value', '=', tag.value)
+      .where(sql`substr(t.value, 1, 200)`, '=', sql`substr(${tag.value}, 1, 200)`); // as it is indexed
     newest = sql`t.created_at desc`;
   }
   const last = [newest, sql`m.name asc`, sql`v.version desc`];

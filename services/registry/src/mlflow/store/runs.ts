@@ -38,7 +38,7 @@ const SEARCHABLE: Searchable = {
     start_time: { column: 'r.start_time', kind: 'number' },
     created: { column: 'r.start_time', kind: 'number' },
     Created: { column: 'r.start_time', kind: 'number' },
-    end_time: { column: 'r.end_time', kind: 'number' },
+    end_time: { column: 'r.end_time', kind: 'number', nullable: true },
   },
   keyed: {
     metric: { table: 'mlflow_latest_metrics', owner: 'run_id', id: 'r.id', kind: 'metric' },

@@ -36,7 +36,9 @@ export const scaleMigration: Migration = {
     await db.schema
       .createIndex('version_tags_by_value')
       .on('version_tags')
-      .columns(['key', 'value', 'created_at'])
+      .column('key')
+      .expression(sql`substr(value, 1, 200)`) // PostgreSQL indexes no text of any length
+      .column('created_at')
       .execute();
   },
 };
