@@ -1,7 +1,6 @@
 /** What went wrong with a call, as an AssayError, and whether the server may have acted on it. */
-import { AssayError, ERROR_CODES, ERROR_KINDS, ErrorBody, type ErrorCode, matches } from '@assay/contracts';
+import { AssayError, ERROR_CODES, ERROR_KINDS, ErrorBody, type ErrorCode, matches, tolerant } from '@assay/contracts';
 import Type from 'typebox';
-import { tolerant } from './tolerant.ts';
 
 export interface Failure {
   readonly error: AssayError;

@@ -7,13 +7,12 @@
 
 import { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
-import { AssayError, explain, matches } from '@assay/contracts';
+import { AssayError, explain, matches, tolerant } from '@assay/contracts';
 import type { Static, TSchema } from 'typebox';
 import { Agent } from 'undici';
 import { answerFailure, connectionFailure, type Failure } from './failure.ts';
 import { decodeJson, encodeJson } from './json.ts';
 import { createRetryBudget, DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelayMs } from './retry.ts';
-import { tolerant } from './tolerant.ts';
 
 /** What the caller of any method may set. */
 export interface CallOptions {

@@ -1,6 +1,6 @@
 /**
- * Answers are read tolerantly: a newer server may say more than this client knows. What is there must still be of the
- * type that the contract says.
+ * What another process wrote is read tolerantly: a newer one may say more than this one knows. What is there must still be
+ * of the type that the contract says.
  */
 import type { TSchema } from 'typebox';
 

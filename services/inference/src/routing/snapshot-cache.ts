@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AssayError, parse, RoutingSnapshot, Sha256 } from '@assay/contracts';
+import { AssayError, parse, RoutingSnapshot, Sha256, tolerant } from '@assay/contracts';
 import Type from 'typebox';
 
 const CachedSnapshot = Type.Object(
@@ -47,7 +47,8 @@ export function createSnapshotCache(path: string): SnapshotCache {
       try {
         const cached = parse(CachedSnapshot, JSON.parse(text), 'cache');
         if (cached.sha256 !== sha256(cached.snapshot)) throw new Error('its digest is wrong');
-        return parse(RoutingSnapshot, JSON.parse(cached.snapshot), 'snapshot');
+        // A newer registry said more than this inference knows, and all of it was kept.
+        return parse(tolerant(RoutingSnapshot), JSON.parse(cached.snapshot), 'snapshot');
       } catch (cause) {
         throw unusable(path, cause);
       }
