@@ -51,7 +51,9 @@ export function modelVersionRoutes(app: App, parts: PartsOf): void {
         description: body.description ?? '',
         tags: tagRecord(body.tags),
       });
-      await packager.finished(reserved.version_id, PACKAGE_WAIT_MS, callerGone(reply));
+      if (reserved.is_pending === 1) {
+        await packager.finished(reserved.version_id, PACKAGE_WAIT_MS, callerGone(reply));
+      }
       return { model_version: await viewById(db(), reserved.version_id) };
     },
   });

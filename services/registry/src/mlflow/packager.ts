@@ -25,6 +25,7 @@ import { type ArtifactFile, filesIn } from './store/artifacts.ts';
 import type { MlflowVersionsTable } from './store/mlflow-tables.ts';
 import { isPending, pendingVersions } from './store/reserve-version.ts';
 import { versionRoot } from './store/version-files.ts';
+import { NO_FILES, unservableVersion } from './unservable-version.ts';
 
 /** Makes a package of the ONNX file at `onnxPath` in the new folder `dir`, in a child process with limits. */
 export type MakePackage = (
@@ -130,15 +131,8 @@ export function startPackager(parts: {
     } catch (error) {
       const isUnservable = error instanceof AssayError && UNSERVABLE.has(error.code);
       if (!isUnservable) throw error;
-      return {
-        ...about,
-        digest: digestOf(files),
-        files: [],
-        signature: { features: [], outputs: [] },
-        metrics: {},
-        origin: withLibraries(UNKNOWN_ORIGIN, await librariesOf(files)),
-        notServable: error.message.replace(/^the model was refused: /, ''),
-      };
+      const origin = withLibraries(UNKNOWN_ORIGIN, await librariesOf(files));
+      return { ...about, ...unservableVersion(error.message.replace(/^the model was refused: /, ''), files, origin) };
     }
   }
 
@@ -191,9 +185,7 @@ export function startPackager(parts: {
   async function describedBy(files: readonly ArtifactFile[]): Promise<MlModelSummary> {
     const file = files.find(({ path }) => path === 'MLmodel');
     if (file === undefined) {
-      throw unservable(
-        files.length === 0 ? 'it has no files here' : 'it has no MLmodel file, so MLflow made no model of it',
-      );
+      throw unservable(files.length === 0 ? NO_FILES : 'it has no MLmodel file, so MLflow made no model of it');
     }
     return readMlModel(await textOf(file, MAX_MLMODEL_BYTES));
   }
@@ -296,9 +288,4 @@ function whyNoOnnx({ flavors, onnxFile }: MlModelSummary, files: readonly Artifa
   }
   if (onnxFile !== undefined) return `its MLmodel names ${onnxFile}, and that file was not logged`;
   return `it has no ONNX flavor (it has ${flavors.join(', ') || 'none'}); log it with mlflow.onnx.log_model`;
-}
-
-function digestOf(files: readonly ArtifactFile[]): string {
-  const lines = files.map(({ path, sha256, sizeBytes }) => `${path}\0${sha256}\0${sizeBytes}\n`).sort();
-  return createHash('sha256').update(lines.join('')).digest('hex');
 }

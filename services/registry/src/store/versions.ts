@@ -5,7 +5,7 @@ import type { CandidateVersion } from '../domain/endpoint-rules.ts';
 import { looksLikeId } from '../domain/names.ts';
 import { sameFiles } from '../domain/package-files.ts';
 import type { VersionOrigin } from '../domain/version-origin.ts';
-import { type Actor, change, type Store } from './change.ts';
+import { type Actor, type Change, change, type Store } from './change.ts';
 import { type ModelRow, modelChanged, requireModel } from './models.ts';
 import { fromJson, type Queryable, type VersionsTable } from './tables.ts';
 import { keepOrigin } from './version-origin.ts';
@@ -36,65 +36,72 @@ export function insertVersion(
   modelId: string,
   made: NewVersion,
 ): Promise<{ version: Version; created: boolean }> {
-  return change(store, actor, async (change) => {
-    const model = await requireModel(change.trx, modelId);
-    if (made.idempotencyKey !== undefined) {
-      const before = await findByIdempotencyKey(change.trx, model, made.idempotencyKey, made.files);
-      if (before !== undefined) return { version: before, created: false };
-    }
-    const row: VersionsTable = {
-      id: made.reserved?.id ?? newId('ver'),
-      model_id: model.id,
-      version: made.reserved?.version ?? model.last_version + 1,
-      digest: made.digest,
-      files: JSON.stringify(made.files),
-      signature: JSON.stringify(made.signature),
-      metrics: JSON.stringify(made.metrics),
-      description: made.description,
-      tags: JSON.stringify(made.tags),
-      idempotency_key: made.idempotencyKey ?? null,
-      created_at: change.at,
-      created_by: actor.principal,
-      deleted_at: null,
-      not_servable: made.notServable ?? null,
-      stage: 'None',
-      revision: 1,
-      updated_at: null,
-    };
-    await change.trx.insertInto('versions').values(row).execute();
-    for (const [key, value] of Object.entries(made.tags)) {
-      await change.trx
-        .insertInto('version_tags')
-        .values({ version_id: row.id, key, value, created_at: row.created_at })
-        .execute();
-    }
-    await keepOrigin(change.trx, row, made.origin);
-    if (made.reserved === undefined) {
-      await change.trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
-    } else {
-      const { numUpdatedRows } = await change.trx
-        .updateTable('mlflow_versions')
-        .set({ is_pending: 0 })
-        .where('version_id', '=', row.id)
-        .where('is_pending', '=', 1)
-        .executeTakeFirstOrThrow();
-      if (numUpdatedRows === 0n)
-        throw new AssayError('NOT_FOUND', `version ${row.version} of ${model.name} waits no more`);
-    }
-    const version = versionOf(row, model.name, []);
-    change.record('version.register', `version/${row.id}`, {
-      model: model.id,
-      modelName: model.name,
-      version: row.version,
-      digest: row.digest,
-      description: row.description,
-      tags: made.tags,
-      ...(made.notServable === undefined ? {} : { notServable: made.notServable }),
-    });
-    change.announce('assay.version.registered.v1', row.id, 1, version);
-    await modelChanged(change, model.id, 'assay.model.version-registered.v1');
-    return { version, created: true };
+  return change(store, actor, (change) => addVersion(change, modelId, made));
+}
+
+/** As part of a larger change. */
+export async function addVersion(
+  change: Change,
+  modelId: string,
+  made: NewVersion,
+): Promise<{ version: Version; created: boolean }> {
+  const model = await requireModel(change.trx, modelId);
+  if (made.idempotencyKey !== undefined) {
+    const before = await findByIdempotencyKey(change.trx, model, made.idempotencyKey, made.files);
+    if (before !== undefined) return { version: before, created: false };
+  }
+  const row: VersionsTable = {
+    id: made.reserved?.id ?? newId('ver'),
+    model_id: model.id,
+    version: made.reserved?.version ?? model.last_version + 1,
+    digest: made.digest,
+    files: JSON.stringify(made.files),
+    signature: JSON.stringify(made.signature),
+    metrics: JSON.stringify(made.metrics),
+    description: made.description,
+    tags: JSON.stringify(made.tags),
+    idempotency_key: made.idempotencyKey ?? null,
+    created_at: change.at,
+    created_by: change.actor.principal,
+    deleted_at: null,
+    not_servable: made.notServable ?? null,
+    stage: 'None',
+    revision: 1,
+    updated_at: null,
+  };
+  await change.trx.insertInto('versions').values(row).execute();
+  for (const [key, value] of Object.entries(made.tags)) {
+    await change.trx
+      .insertInto('version_tags')
+      .values({ version_id: row.id, key, value, created_at: row.created_at })
+      .execute();
+  }
+  await keepOrigin(change.trx, row, made.origin);
+  if (made.reserved === undefined) {
+    await change.trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
+  } else {
+    const { numUpdatedRows } = await change.trx
+      .updateTable('mlflow_versions')
+      .set({ is_pending: 0 })
+      .where('version_id', '=', row.id)
+      .where('is_pending', '=', 1)
+      .executeTakeFirstOrThrow();
+    if (numUpdatedRows === 0n)
+      throw new AssayError('NOT_FOUND', `version ${row.version} of ${model.name} waits no more`);
+  }
+  const version = versionOf(row, model.name, []);
+  change.record('version.register', `version/${row.id}`, {
+    model: model.id,
+    modelName: model.name,
+    version: row.version,
+    digest: row.digest,
+    description: row.description,
+    tags: made.tags,
+    ...(made.notServable === undefined ? {} : { notServable: made.notServable }),
   });
+  change.announce('assay.version.registered.v1', row.id, 1, version);
+  await modelChanged(change, model.id, 'assay.model.version-registered.v1');
+  return { version, created: true };
 }
 
 /**

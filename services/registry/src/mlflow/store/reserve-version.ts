@@ -1,15 +1,16 @@
 /**
  * Registering by a client of MLflow, first half: the version gets its id, its number and its files in one transaction, and
- * waits for its package. The second half is packager.ts.
+ * waits for its package, where it has files. The second half is packager.ts.
  */
 import { AssayError } from '@assay/contracts';
 import { newId } from '@assay/runtime';
 import { type Actor, change, type Store } from '../../store/change.ts';
 import { requireModel } from '../../store/models.ts';
 import type { Queryable } from '../../store/tables.ts';
-import { requireVersion } from '../../store/versions.ts';
+import { addVersion, requireVersion } from '../../store/versions.ts';
 import { pathOfUri } from '../artifact-path.ts';
 import { invalid } from '../errors.ts';
+import { NO_FILES, unservableVersion } from '../unservable-version.ts';
 import { keepForVersion } from './artifacts.ts';
 import type { MlflowVersionsTable } from './mlflow-tables.ts';
 import { versionRoot } from './version-files.ts';
@@ -49,8 +50,15 @@ export function reserveVersion(store: Store, actor: Actor, request: VersionReque
     };
     await trx.insertInto('mlflow_versions').values(row).execute();
     await trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
-    if (folder !== undefined) await keepForVersion(trx, folder, row.version_id);
-    return row;
+    if (folder !== undefined) {
+      await keepForVersion(trx, folder, row.version_id);
+      return row;
+    }
+    // No package can be made of what is elsewhere: nothing to wait for.
+    const { description, tags } = request;
+    const reserved = { id: row.version_id, version: row.version };
+    await addVersion(change, model.id, { ...unservableVersion(NO_FILES), description, tags, reserved });
+    return { ...row, is_pending: 0 };
   });
 }
 
