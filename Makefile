@@ -11,6 +11,7 @@ VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 PYTHON_DIR := .cache/python
 MLFLOW_2_DIR := .cache/python-mlflow-2
 INFERENCE_CLIENTS_DIR := .cache/python-inference-clients
+MLFLOW_SERVER_DIR := .cache/python-mlflow-server
 
 .PHONY: help
 help: ## List the targets
@@ -36,6 +37,12 @@ $(INFERENCE_CLIENTS_DIR)/.assay-setup: test/parts/python/inference-clients.txt
 	@echo "Installing the inference clients of Triton and KServe (once) …"
 	@rm -rf $(INFERENCE_CLIENTS_DIR)
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile --no-deps --require-hashes --only-binary=:all: --target $(INFERENCE_CLIENTS_DIR) --requirement $<
+	@touch $@
+
+$(MLFLOW_SERVER_DIR)/.assay-setup: test/parts/python/mlflow-server.txt
+	@echo "Installing the server of MLflow that the benchmark compares with (once) …"
+	@rm -rf $(MLFLOW_SERVER_DIR)
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: --target $(MLFLOW_SERVER_DIR) --requirement $<
 	@touch $@
 
 SOURCES := $(wildcard $(foreach dir,packages/*/src services/*/src cli/src,$(dir)/*.ts $(dir)/*/*.ts $(dir)/*/*/*.ts $(dir)/*/*/*/*.ts))
@@ -71,6 +78,7 @@ chart-test: setup build .cache/bin/.chart-tools ## Check the Helm chart and the 
 soak: setup build $(PYTHON_DIR)/.assay-setup ## Run the long forms of the kill and load tests
 	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) SOAK_RECORDS=100000 SOAK_KILLS=20 SOAK_FREEZES=4 SOAK_RESTARTS=10 $(VITEST) --project system test/kafka
 	@SOAK_KILLS=20 $(VITEST) --project real services/batch
+	@SOAK_VERSIONS=200 $(VITEST) --project real services/registry/src/store/register-at-once.real.test.ts
 
 .PHONY: gpu-test
 gpu-test: setup ## Run what needs an NVIDIA GPU: ONNX Runtime on CUDA, XGBoost on CUDA (skipped where there is none)
@@ -119,7 +127,7 @@ verify-generated: setup ## Fail when a generated file differs from what the sour
 	@$(NODE) charts/generate.ts --verify
 
 .PHONY: bench
-bench: build ## Measure scoring and training beside their baselines, in one run
+bench: build $(MLFLOW_SERVER_DIR)/.assay-setup ## Measure scoring, training and the registry beside their baselines, in one run
 	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) $(NODE) test/load/bench.ts
 
 .PHONY: clean

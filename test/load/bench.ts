@@ -1,10 +1,12 @@
-/** `make bench`: scoring, training and batches beside their baselines, in one run. Absolute numbers depend on the machine; ratios count. */
+/** `make bench`: scoring, training, batches and the registry beside their baselines, in one run. Absolute numbers depend on the machine; ratios count. */
 import { cpus } from 'node:os';
 import { startAssay } from '../parts/assay.ts';
 import { benchBatch } from './batch.ts';
 import { benchGrpc } from './grpc.ts';
 import { benchLane } from './lane.ts';
 import { benchOverload } from './overload.ts';
+import { benchRegistryBesideMlflow } from './registry-mlflow.ts';
+import { benchRegistryScale } from './registry-scale.ts';
 import { benchScoring, FLIGHT } from './scoring.ts';
 import { benchTraining } from './training.ts';
 
@@ -17,3 +19,5 @@ await benchBatch(registry.http);
 await benchLane();
 await benchOverload(5);
 await benchGrpc();
+await benchRegistryScale(0.1);
+await benchRegistryBesideMlflow();

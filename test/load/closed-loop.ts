@@ -1,5 +1,5 @@
 /**
- * Load from raw sockets, each with one request at a time, always the same bytes. Autocannon needs more CPU a request than
+ * Load from raw sockets, each with one request at a time. Autocannon needs more CPU a request than
  * the servers that this measures, and would hold them up; it stays the generator of everything slower.
  */
 import { connect, type Socket } from 'node:net';
@@ -10,8 +10,12 @@ export interface RawTarget {
   readonly name: string;
   readonly url: string;
   readonly pid: number;
+  /** Default: POST. */
+  readonly method?: 'GET' | 'POST';
   readonly path: string;
   readonly body: string;
+  /** Instead of always the same. */
+  readonly nextBody?: () => string;
   readonly headers?: readonly string[];
 }
 
@@ -21,13 +25,14 @@ const END_OF_HEAD = Buffer.from('\r\n\r\n');
 export async function closedLoop(target: RawTarget, connections: number, seconds: number): Promise<Sample> {
   const { hostname, port } = new URL(target.url);
   const head = [
-    `POST ${target.path} HTTP/1.1`,
+    `${target.method ?? 'POST'} ${target.path} HTTP/1.1`,
     `Host: ${hostname}:${port}`,
     'Content-Type: application/json',
     ...(target.headers ?? []),
   ];
-  const length = Buffer.byteLength(target.body);
-  const request = Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${length}\r\n\r\n${target.body}`);
+  const withBody = (body: string): Buffer =>
+    Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  const nextRequest = requestsOf(target, withBody);
   const failed = Promise.withResolvers<never>();
   const latenciesMs: number[] = [];
   const sockets = await Promise.all(
@@ -39,7 +44,7 @@ export async function closedLoop(target: RawTarget, connections: number, seconds
   );
   for (const socket of sockets) {
     socket.once('close', () => failed.reject(new Error(`${target.name} closed a connection`)));
-    ask(socket, request, latenciesMs, failed.reject);
+    ask(socket, nextRequest, latenciesMs, failed.reject);
   }
   const [startMs, cpuBefore] = [performance.now(), cpuMicroseconds(target.pid)];
   await Promise.race([new Promise((resolve) => setTimeout(resolve, seconds * 1000)), failed.promise]);
@@ -56,7 +61,13 @@ export async function closedLoop(target: RawTarget, connections: number, seconds
   };
 }
 
-function ask(socket: Socket, request: Buffer, latenciesMs: number[], fail: (error: Error) => void): void {
+function requestsOf({ body, nextBody }: RawTarget, withBody: (body: string) => Buffer): () => Buffer {
+  if (nextBody !== undefined) return () => withBody(nextBody());
+  const request = withBody(body);
+  return () => request;
+}
+
+function ask(socket: Socket, nextRequest: () => Buffer, latenciesMs: number[], fail: (error: Error) => void): void {
   let sentMs = performance.now();
   let held: Buffer | undefined;
   socket.on('data', (chunk: Buffer) => {
@@ -69,10 +80,10 @@ function ask(socket: Socket, request: Buffer, latenciesMs: number[], fail: (erro
     const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
     if (bytes.length < end + END_OF_HEAD.length + length) return;
     held = undefined;
-    const nowMs = performance.now();
-    latenciesMs.push(nowMs - sentMs);
-    sentMs = nowMs;
+    latenciesMs.push(performance.now() - sentMs);
+    const request = nextRequest();
+    sentMs = performance.now();
     socket.write(request);
   });
-  socket.write(request);
+  socket.write(nextRequest());
 }
