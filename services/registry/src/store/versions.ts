@@ -36,16 +36,15 @@ export function insertVersion(
   modelId: string,
   made: NewVersion,
 ): Promise<{ version: Version; created: boolean }> {
-  return change(store, actor, (change) => addVersion(change, modelId, made));
+  return change(store, actor, async (change) => addVersion(change, await requireModel(change.trx, modelId), made));
 }
 
-/** As part of a larger change. */
+/** As part of a larger change, which has read the model. */
 export async function addVersion(
   change: Change,
-  modelId: string,
+  model: ModelRow,
   made: NewVersion,
 ): Promise<{ version: Version; created: boolean }> {
-  const model = await requireModel(change.trx, modelId);
   if (made.idempotencyKey !== undefined) {
     const before = await findByIdempotencyKey(change.trx, model, made.idempotencyKey, made.files);
     if (before !== undefined) return { version: before, created: false };

@@ -57,7 +57,7 @@ export function reserveVersion(store: Store, actor: Actor, request: VersionReque
     // No package can be made of what is elsewhere: nothing to wait for.
     const { description, tags } = request;
     const reserved = { id: row.version_id, version: row.version };
-    await addVersion(change, model.id, { ...unservableVersion(NO_FILES), description, tags, reserved });
+    await addVersion(change, model, { ...unservableVersion(NO_FILES), description, tags, reserved });
     return { ...row, is_pending: 0 };
   });
 }
