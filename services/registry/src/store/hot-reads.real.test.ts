@@ -6,10 +6,11 @@ import type { Database } from '@assay/database';
 import { walksOf } from '@assay/database/query-plans';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { metricHistory } from '../mlflow/store/metrics.ts';
 import { openRegistryDatabase } from '../service.ts';
 import { databaseUrlOf } from '../testing/database.ts';
 import { hotReads } from '../testing/hot-reads.ts';
-import { type RegistrySize, seedRegistry } from '../testing/seed-registry.ts';
+import { type RegistrySize, SEEDED, seedRegistry } from '../testing/seed-registry.ts';
 import type { RegistryTables } from './tables.ts';
 
 const SIZE: RegistrySize = {
@@ -33,6 +34,18 @@ describe('a registry that is in use', () => {
 
   it.each(Object.entries(hotReads(SIZE)))('finds by an index: %s', async (_, ask) => {
     expect(await walksOf(database, (db) => ask(db, 7))).toEqual([]);
+  });
+
+  it('shows each point of a metric once, on pages that begin where the one before ended', async () => {
+    const of = { runId: SEEDED.run(3), key: SEEDED.metric(0), limit: 2 };
+    const steps: unknown[] = [];
+    for (let pageToken: string | undefined = ''; pageToken !== undefined; ) {
+      const page = await metricHistory(database.db, { ...of, pageToken });
+      for (const point of page.metrics) steps.push(Object(point).step);
+      pageToken = page.next_page_token;
+    }
+    expect(steps).toEqual([0, 1, 2, 3, 4]);
+    await expect(metricHistory(database.db, { ...of, pageToken: 'bzI' })).rejects.toThrow(/no token of a page/);
   });
 
   it('would be told of a walk', async () => {

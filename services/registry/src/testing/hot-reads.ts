@@ -57,6 +57,11 @@ export function hotReads(size: RegistrySize): Readonly<Record<string, HotRead>> 
     'MLflow: a run': (db, i) => getRun(db, run(i)),
     'MLflow: the history of a metric': (db, i) =>
       metricHistory(db, { runId: run(i), key: metric(i), limit: 1000, pageToken: '' }),
+    'MLflow: a later page of it': async (db, i) => {
+      const of = { runId: run(i), key: metric(i), limit: Math.ceil(size.stepsPerMetric / 2) };
+      const first = await metricHistory(db, { ...of, pageToken: '' });
+      return metricHistory(db, { ...of, pageToken: first.next_page_token });
+    },
     'MLflow: the newest runs': (db, i) => search(db, i, ''),
     'MLflow: runs by metric, parameter and tag': (db, i) =>
       search(db, i, `metrics."${metric(i)}" > 0.5 and params.depth = '3' and tags.team = 'team-1'`),

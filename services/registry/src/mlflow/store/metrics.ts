@@ -2,9 +2,12 @@
  * Metrics: points of a run by key, and the latest of each key beside them, so that a run is read and searched without its
  * history. The latest is the one with the highest step, then time, then value.
  */
+import { matches } from '@assay/contracts';
+import { type SqlBool, sql } from 'kysely';
+import Type from 'typebox';
 import type { Queryable } from '../../store/tables.ts';
 import { missing } from '../errors.ts';
-import { offsetOf, pageOf } from '../page-token.ts';
+import { noToken, rowBefore, tokenAfter } from '../page-token.ts';
 import { fromPoint } from '../wire.ts';
 import type { MetricPoint } from './mlflow-tables.ts';
 
@@ -102,7 +105,10 @@ function isLater(a: MetricPoint, b: MetricPoint): boolean {
   return a.value > b.value;
 }
 
-/** By step, then time. */
+const ORDER = ['step', 'timestamp', 'value', 'special'] as const;
+const LastPoint = Type.Tuple([Type.Integer(), Type.Integer(), Type.Number(), Type.String()]);
+
+/** By step, then time. Each page begins behind the last point of the one before, however far that is. */
 export async function metricHistory(
   db: Queryable,
   page: {
@@ -112,19 +118,17 @@ export async function metricHistory(
     readonly pageToken: string | undefined;
   },
 ): Promise<{ metrics: unknown[]; next_page_token?: string }> {
-  const offset = offsetOf(page.pageToken);
-  const rows = await db
-    .selectFrom('mlflow_metrics')
-    .selectAll()
-    .where('run_id', '=', page.runId)
-    .where('key', '=', page.key)
-    .orderBy('step')
-    .orderBy('timestamp')
-    .orderBy('value')
-    .orderBy('special')
-    .limit(page.limit + 1)
-    .offset(offset)
-    .execute();
-  const found = pageOf(rows, page.limit, offset);
-  return { metrics: found.rows.map(fromPoint), ...found.next };
+  let query = db.selectFrom('mlflow_metrics').selectAll().where('run_id', '=', page.runId).where('key', '=', page.key);
+  const before = rowBefore(page.pageToken);
+  if (before !== undefined) {
+    if (!matches(LastPoint, before)) throw noToken(page.pageToken);
+    query = query.where(sql<SqlBool>`(${sql.join(ORDER.map((name) => sql.ref(name)))}) > (${sql.join(before)})`);
+  }
+  for (const name of ORDER) query = query.orderBy(name);
+  const rows = await query.limit(page.limit + 1).execute();
+  const shown = rows.slice(0, page.limit);
+  const last = shown.at(-1);
+  const metrics = shown.map(fromPoint);
+  if (rows.length <= page.limit || last === undefined) return { metrics };
+  return { metrics, next_page_token: tokenAfter([last.step, last.timestamp, last.value, last.special]) };
 }
