@@ -140,7 +140,8 @@ export async function openAzureStore(url: string): Promise<BlobStore> {
           const page = await clearly(() => pages.next(), signal);
           if (page.done === true) return;
           for (const { name, properties } of page.value.segment.blobItems) {
-            yield { key: name.slice(prefix.length), sizeBytes: properties.contentLength ?? 0 };
+            const { contentLength: sizeBytes = 0, lastModified } = properties;
+            yield { key: name.slice(prefix.length), sizeBytes, modifiedAtMs: lastModified.getTime() };
           }
         }
       })();

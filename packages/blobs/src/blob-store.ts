@@ -25,6 +25,11 @@ export interface BlobInfo {
   readonly sizeBytes: number;
 }
 
+export interface ListedBlob extends BlobInfo {
+  /** When it was put last, by the clock of the store. */
+  readonly modifiedAtMs: number;
+}
+
 export interface BlobStore {
   /**
    * Stores `body` under `key`, in place of what was there. Resolves when it is durable. Memory does not grow with the body.
@@ -47,7 +52,7 @@ export interface BlobStore {
   /** Undefined where there is none. */
   head(key: string, options?: { readonly signal?: AbortSignal }): Promise<BlobInfo | undefined>;
   /** Every blob whose key begins with `prefix`, by the order of the keys' bytes. */
-  list(prefix: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<BlobInfo>;
+  list(prefix: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<ListedBlob>;
   /** Where there is none, nothing happens. */
   delete(key: string, options?: { readonly signal?: AbortSignal }): Promise<void>;
 }

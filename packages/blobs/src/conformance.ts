@@ -215,6 +215,17 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStoreUnd
         expect({ key, sizeBytes }).toEqual({ key: `${p}/ab/c`, sizeBytes: 4 });
     });
 
+    it('lists when each was put last', async () => {
+      const key = `${prefix()}/a`;
+      const modifiedAt = async (): Promise<number> => {
+        for await (const { modifiedAtMs } of store.list(key)) return modifiedAtMs;
+        throw new Error(`${key} is not listed`);
+      };
+      const aroundMs = 60_000; // the clock of a store is another one, and may count seconds
+      await store.put(key, chunks('first'));
+      expect(Math.abs((await modifiedAt()) - Date.now())).toBeLessThan(aroundMs);
+    });
+
     it('deletes one, and none that begins like it', async () => {
       const p = prefix();
       for (const each of ['a', 'a/b', 'ab']) await store.put(`${p}/${each}`, chunks(each));

@@ -8,7 +8,7 @@ import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, stat, u
 import { dirname, join, resolve } from 'node:path';
 import { AssayError } from '@assay/contracts';
 import { abortable } from './abortable.ts';
-import { type BlobInfo, type BlobStore, checkKey, checkPrefix, type PutOptions, resolveRange } from './blob-store.ts';
+import { type BlobStore, checkKey, checkPrefix, type ListedBlob, type PutOptions, resolveRange } from './blob-store.ts';
 import { sweepTemporaryFiles, temporaryName } from './temporary-files.ts';
 
 const ENDING = '.blob';
@@ -176,11 +176,11 @@ async function* read(
 }
 
 /** By the order of the keys' bytes: a folder sorts as its name with the `/` that follows it. */
-async function* listFolder(root: string, prefix: string, signal: AbortSignal | undefined): AsyncGenerator<BlobInfo> {
+async function* listFolder(root: string, prefix: string, signal: AbortSignal | undefined): AsyncGenerator<ListedBlob> {
   const slash = prefix.lastIndexOf('/');
   yield* visit(slash < 0 ? '' : prefix.slice(0, slash + 1));
 
-  async function* visit(folder: string): AsyncGenerator<BlobInfo> {
+  async function* visit(folder: string): AsyncGenerator<ListedBlob> {
     signal?.throwIfAborted();
     const entries = await clearly(root, () => readdir(join(root, folder), { withFileTypes: true })).catch(
       (error: unknown) => {
@@ -205,7 +205,7 @@ async function* listFolder(root: string, prefix: string, signal: AbortSignal | u
           if (hasCode(error, 'ENOENT')) return undefined; // deleted since the folder was read
           throw error;
         });
-        if (info?.isFile() === true) yield { key, sizeBytes: info.size };
+        if (info?.isFile() === true) yield { key, sizeBytes: info.size, modifiedAtMs: info.mtimeMs };
       }
     }
   }

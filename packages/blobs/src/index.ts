@@ -1,2 +1,2 @@
-export type { BlobInfo, BlobStore, ByteRange, PutOptions } from './blob-store.ts';
+export type { BlobInfo, BlobStore, ByteRange, ListedBlob, PutOptions } from './blob-store.ts';
 export { openBlobStore } from './open-blob-store.ts';

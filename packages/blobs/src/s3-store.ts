@@ -189,8 +189,9 @@ export async function openS3Store(url: string): Promise<BlobStore> {
           const more = ContinuationToken === undefined ? {} : { ContinuationToken };
           const command = new ListObjectsV2Command({ Bucket, Prefix: `${prefix}${begins}`, ...more });
           const page = await clearly(() => client.send(command, abortBy(signal)), signal);
-          for (const { Key = '', Size = 0 } of page.Contents ?? []) {
-            yield { key: Key.slice(prefix.length), sizeBytes: Size };
+          for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
+            const modifiedAtMs = LastModified?.getTime() ?? Date.now(); // S3 always says
+            yield { key: Key.slice(prefix.length), sizeBytes: Size, modifiedAtMs };
           }
           ContinuationToken = page.NextContinuationToken;
         } while (ContinuationToken !== undefined);

@@ -6,7 +6,7 @@
  * the digest of a dataset version.
  */
 import Type from 'typebox';
-import { EpochMs, Id, Name, Sha256 } from './registry.ts';
+import { DeletedAt, EpochMs, Id, Name, Sha256 } from './registry.ts';
 import { Dtype } from './signature.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -171,6 +171,7 @@ export const DatasetVersionSummary = Type.Object(
     ...told,
     createdAt: EpochMs,
     createdBy: Type.String({ description: 'The principal that registered it.' }),
+    deletedAt: DeletedAt,
   },
   { $id: 'DatasetVersionSummary', ...strict },
 );
@@ -191,10 +192,11 @@ export const Dataset = Type.Object(
   {
     id: Id,
     name: Name,
-    latestVersion: Type.Integer({ minimum: 1 }),
+    latestVersion: Type.Integer({ minimum: 1, description: 'The newest that is not deleted.' }),
     latest: DatasetVersionSummary,
     createdAt: EpochMs,
     updatedAt: EpochMs,
+    deletedAt: DeletedAt,
   },
   { $id: 'Dataset', ...strict, description: 'Made with its first version.' },
 );

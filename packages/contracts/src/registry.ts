@@ -18,6 +18,9 @@ export const Revision = Type.Integer({
   description: 'Grows with each change; a write names the one it saw.',
 });
 export const EpochMs = Type.Integer({ description: 'Milliseconds since 1970-01-01T00:00:00Z.' });
+export const DeletedAt = Type.Optional(
+  Type.Integer({ ...EpochMs, description: 'When it was deleted; absent while it is there.' }),
+);
 export const Tags = Type.Record(Type.String({ minLength: 1, maxLength: 128 }), Type.String({ maxLength: 4096 }));
 
 export const Model = Type.Object(
@@ -30,6 +33,7 @@ export const Model = Type.Object(
     aliases: Type.Record(Name, Type.Integer(), { description: 'Alias → version number.' }),
     createdAt: EpochMs,
     updatedAt: EpochMs,
+    deletedAt: DeletedAt,
   },
   { $id: 'Model', ...strict },
 );
@@ -93,6 +97,7 @@ export const Version = Type.Object(
     notServable: Type.Optional(
       Type.String({ description: 'Why no endpoint can serve it; its files are then those of MLflow alone.' }),
     ),
+    deletedAt: DeletedAt,
   },
   { $id: 'Version', ...strict },
 );

@@ -93,6 +93,23 @@ export const registryConfig = defineConfig('registry', {
     unit: 'ms',
     description: 'How long the log of deliveries keeps what was delivered, for its readers and for replay.',
   }),
+  deletedRetentionMs: setting(positive, {
+    default: 30 * 24 * 60 * 60_000,
+    unit: 'ms',
+    description: 'How long what was deleted can be restored; after it, a collection removes it for good.',
+  }),
+  unusedBlobGraceMs: setting(positive, {
+    default: 24 * 60 * 60_000,
+    unit: 'ms',
+    description:
+      'How old a content that nothing names must be before a collection removes it: whoever has put it may still register it.',
+  }),
+  collectEveryMs: setting(positive, {
+    optional: true,
+    unit: 'ms',
+    description:
+      'How often the registry collects by itself what is not needed any more; of several replicas one does. Without it, only `assay collect --delete` does.',
+  }),
   maxBodyBytes: setting(positive, {
     default: 8 * 1024 * 1024,
     unit: 'bytes',

@@ -54,6 +54,27 @@ export const registryMetrics = defineMetrics('registry', {
     name: 'assay_registry_webhooks_disabled',
     help: 'Webhooks that are not enabled: turned off by somebody, or given up.',
   }),
+  collections: counter({
+    name: 'assay_registry_collections_total',
+    help: 'Collections of what is not needed any more, dry runs aside, by outcome: done, failed.',
+    labels: ['outcome'],
+  }),
+  collectedBlobs: counter({
+    name: 'assay_registry_collected_blobs_total',
+    help: 'Blobs that collections removed.',
+  }),
+  collectedBytes: counter({
+    name: 'assay_registry_collected_bytes_total',
+    help: 'Bytes of the blobs that collections removed.',
+  }),
+  collectedRows: counter({
+    name: 'assay_registry_collected_rows_total',
+    help: 'Models, versions, dataset versions, runs, experiments and logged models that collections removed for good, their retention over.',
+  }),
+  collectionEnded: gauge({
+    name: 'assay_registry_collection_ended_timestamp_seconds',
+    help: 'When a collection was done last, of whichever replica, in seconds since 1970; 0 before the first.',
+  }),
   routingRevision: gauge({
     name: 'assay_registry_routing_revision',
     help: 'The revision of the routing snapshot.',

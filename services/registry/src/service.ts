@@ -9,6 +9,7 @@ import { createLogger, createMetrics, environmentName, type Logger, lockDataDir,
 import { openBootstrapFolder } from './bootstrap-folder.ts';
 import { startCheckpointer } from './checkpoints/checkpointer.ts';
 import { makeSigningKey, readSigningKeys, type SigningKeys } from './checkpoints/signing-key.ts';
+import { startCollector } from './collection/collector.ts';
 import { type RegistryConfig, registryConfig } from './config.ts';
 import { createRevisionWatch, type RevisionWatch } from './domain/revision-watch.ts';
 import { createRegistryApp } from './http/app.ts';
@@ -33,6 +34,7 @@ import { webhooksMigration } from './store/migrations/023-webhooks.ts';
 import { endpointLimitsMigration } from './store/migrations/025-endpoint-limits.ts';
 import { shadowsMigration } from './store/migrations/028-shadows.ts';
 import { scaleMigration } from './store/migrations/029-scale.ts';
+import { collectionMigration } from './store/migrations/030-collection.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -64,6 +66,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   endpointLimitsMigration,
   shadowsMigration,
   scaleMigration,
+  collectionMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {
@@ -159,6 +162,7 @@ async function assemble(
     checkPackage: deps.checkPackage ?? checkInChild(config),
   };
   const packager = startPackager({ registration, config, log, makePackage: makeInChild(config) });
+  const collector = startCollector({ store, blobs, log, metrics, config });
   const parts: Parts = {
     config,
     store,
@@ -171,6 +175,7 @@ async function assemble(
     packager,
     checkpointKeys: auditKeys?.trusted,
     webhooks,
+    collector,
   };
   const app = createRegistryApp({
     log,
@@ -218,7 +223,7 @@ async function assemble(
       stopping.abort();
       routing.close();
       keyWatch.close();
-      await Promise.all([packager.close(), packageReader.close(), deliverer.close()]);
+      await Promise.all([packager.close(), packageReader.close(), deliverer.close(), collector.close()]);
       await drained;
       await Promise.all([keys?.close(), bootstrap?.close(), following]);
       await checkpointer?.close(); // when nothing writes entries any more

@@ -22,7 +22,10 @@ interface Server {
   readonly middleware: Middleware[];
   readonly store: {
     existsObject(bucket: string, key: string): Promise<boolean>;
-    listObjects(bucket: string, options: { prefix: string }): Promise<{ objects: { key: string; size: number }[] }>;
+    listObjects(
+      bucket: string,
+      options: { prefix: string },
+    ): Promise<{ objects: { key: string; size: number; lastModifiedDate: Date }[] }>;
   };
   run(): Promise<{ port: number }>;
   close(): Promise<void>;
@@ -85,7 +88,11 @@ function listing({ store }: Server): Middleware {
     const page = rest.slice(0, PAGE_KEYS);
     const last = page.length < rest.length ? page.at(-1)?.key : undefined;
     // Keys and sizes need no escaping here: the stores' keys have no character that XML reserves.
-    const contents = page.map(({ key, size }) => `<Contents><Key>${key}</Key><Size>${size}</Size></Contents>`).join('');
+    const contents = page
+      .map(({ key, size, lastModifiedDate: at }) => {
+        return `<Contents><Key>${key}</Key><Size>${size}</Size><LastModified>${at.toISOString()}</LastModified></Contents>`;
+      })
+      .join('');
     const more = last === undefined ? '' : `<NextContinuationToken>${last}</NextContinuationToken>`;
     ctx.type = 'application/xml';
     ctx.body = `<ListBucketResult><IsTruncated>${last !== undefined}</IsTruncated>${more}${contents}</ListBucketResult>`;

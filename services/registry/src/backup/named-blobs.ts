@@ -1,4 +1,7 @@
-/** Which blobs the rows of a table name. A table whose rows name blobs must be here, or a backup would be without them. */
+/**
+ * Which blobs the rows of a table name: what a backup holds, and what the garbage collector keeps. A table whose rows name
+ * blobs must be here, or both would do without them.
+ */
 import type { SnapshotRow } from '@assay/database';
 import { blobKey } from '../registration/blob-keys.ts';
 import { fromJson } from '../store/tables.ts';
@@ -17,16 +20,18 @@ const filesOf = (row: SnapshotRow): BlobLine[] =>
     sizeBytes,
   }));
 
-const BLOBS: Readonly<Record<string, (row: SnapshotRow) => BlobLine[]>> = {
-  // What is deleted may be collected at any time; its row stays for the audit trail.
-  versions: (row) => (row.deleted_at === null ? filesOf(row) : []),
+const BLOBS = {
+  // Of what is deleted as well: it can be restored as long as its row is there.
+  versions: filesOf,
   dataset_versions: filesOf,
   mlflow_artifacts: ({ blob_key: key, sha256, size_bytes: size }) =>
     key === null ? [] : [{ key: String(key), sha256: String(sha256), sizeBytes: Number(size) }],
-};
+} as const satisfies Readonly<Record<string, (row: SnapshotRow) => BlobLine[]>>;
 
-export function namedBlobs(table: string, row: SnapshotRow): BlobLine[] {
-  return BLOBS[table]?.(row) ?? [];
+export type TableWithBlobs = keyof typeof BLOBS;
+
+export const TABLES_WITH_BLOBS = Object.keys(BLOBS) as readonly TableWithBlobs[]; // keys of a constant object are its literal keys
+
+export function namedBlobs(table: TableWithBlobs, row: SnapshotRow): BlobLine[] {
+  return BLOBS[table](row);
 }
-
-export const TABLES_WITH_BLOBS: readonly string[] = Object.keys(BLOBS);

@@ -42,6 +42,16 @@ export function checkModelName(name: string): void {
   }
 }
 
+/** A deleted model gives its name away: it is called so from then on. */
+export function nameOnceDeleted(id: string, name: string): string {
+  return `~${id}/${name}`;
+}
+
+/** What a model is, or was, called. */
+export function shownName(name: string): string {
+  return name.startsWith('~') ? name.slice(name.indexOf('/') + 1) : name;
+}
+
 /** Whether `text` is written like an id of this kind: `mdl_…`. */
 export function looksLikeId(text: string, prefix: 'mdl' | 'ver'): boolean {
   return text.startsWith(`${prefix}_`);

@@ -7,8 +7,11 @@ export const BOOTSTRAP = 'bootstrap';
 /** Who acts when the registry gives up on the receiver of a webhook. */
 export const WEBHOOKS = 'webhooks';
 
+/** Who acts when the registry collects by its schedule. */
+export const COLLECTOR = 'collector';
+
 /** `local`: whoever calls from this machine while there are no keys. */
-const RESERVED: readonly string[] = ['local', BOOTSTRAP, WEBHOOKS];
+const RESERVED: readonly string[] = ['local', BOOTSTRAP, WEBHOOKS, COLLECTOR];
 
 /** @throws AssayError INVALID_ARGUMENT */
 export function checkPrincipalName(name: string): void {

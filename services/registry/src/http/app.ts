@@ -6,6 +6,8 @@ import { readRoutingRevision } from '../store/routing.ts';
 import { aliasRoutes } from './alias-routes.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { blobRoutes } from './blob-routes.ts';
+import { collectionRoutes } from './collection-routes.ts';
+import { datasetDeletionRoutes } from './dataset-deletion-routes.ts';
 import { datasetRoutes } from './dataset-routes.ts';
 import { endpointRoutes } from './endpoint-routes.ts';
 import { keyRoutes } from './key-routes.ts';
@@ -51,6 +53,7 @@ export function createRegistryApp(options: AppOptions): App {
   versionRoutes(app, parts);
   aliasRoutes(app, parts);
   datasetRoutes(app, parts);
+  datasetDeletionRoutes(app, parts);
   lineageRoutes(app, parts);
   endpointRoutes(app, parts);
   shadowRoutes(app, parts);
@@ -58,6 +61,7 @@ export function createRegistryApp(options: AppOptions): App {
   auditRoutes(app, parts);
   keyRoutes(app, parts);
   webhookRoutes(app, parts);
+  collectionRoutes(app, parts);
   mlflowRoutes(app, parts);
   return app;
 }

@@ -3,6 +3,8 @@ import { AssayError } from '@assay/contracts';
 import { type App, acceptStreams } from '@assay/http';
 import Type from 'typebox';
 import { blobKey } from '../registration/blob-keys.ts';
+import { claimPut } from '../store/blob-claims.ts';
+import { isCondemned } from '../store/condemned-blobs.ts';
 import { actorOf, callerGone } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import type { PartsOf } from './parts.ts';
@@ -31,8 +33,10 @@ export function blobRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request, reply) => {
-      const found = await parts().blobs.head(blobKey(request.params.sha256), { signal: callerGone(reply) });
-      if (found === undefined)
+      const { blobs, store } = parts();
+      const key = blobKey(request.params.sha256);
+      const found = await blobs.head(key, { signal: callerGone(reply) });
+      if (found === undefined || (await isCondemned(store.database.db, key)))
         throw new AssayError('NOT_FOUND', `there is no content with sha256 ${request.params.sha256}`);
       return reply.header('content-length', String(found.sizeBytes)).send(null);
     },
@@ -60,8 +64,9 @@ export function blobRoutes(app: App, parts: PartsOf): void {
     },
     async (request, reply) => {
       actorOf(request);
-      const { blobs, config, metrics } = parts();
+      const { blobs, config, metrics, store } = parts();
       const { sha256 } = request.params;
+      const key = blobKey(sha256);
       const signal = callerGone(reply);
       const announced = Number(request.headers['content-length'] ?? 0);
       if (announced > config.maxBlobBytes) {
@@ -69,13 +74,15 @@ export function blobRoutes(app: App, parts: PartsOf): void {
         throw tooLarge(config.maxBlobBytes);
       }
       const body = counted(request.body, metrics.blobBytes.bind({ direction: 'in' }));
-      const existing = await blobs.head(blobKey(sha256), { signal });
+      // Whoever puts a content means to register it: from now on it is not taken away from them.
+      await claimPut(store.database, key, config.unusedBlobGraceMs);
+      const existing = await blobs.head(key, { signal });
       if (existing !== undefined) {
         // The body is read and checked all the same: what a caller says of its bytes is not taken on trust.
         const sizeBytes = await digestOnly(body, sha256, config.maxBlobBytes);
         return reply.code(200).send({ sha256, sizeBytes });
       }
-      const { sizeBytes } = await blobs.put(blobKey(sha256), body, {
+      const { sizeBytes } = await blobs.put(key, body, {
         sha256,
         maxSizeBytes: config.maxBlobBytes,
         signal,

@@ -1,9 +1,9 @@
 /**
  * Which content a file of a dataset version is. Who downloads a version asks for thousands of files one by one: its list is
- * read once, and kept for a while. A version never changes.
+ * read once, and kept for a while. A version never changes; that it is not deleted is asked each time.
  */
 import { AssayError, type DatasetFile } from '@assay/contracts';
-import { getDataset, getDatasetVersion } from '../store/datasets.ts';
+import { getDatasetVersionById, requireDatasetVersionId } from '../store/datasets.ts';
 import type { Queryable } from '../store/tables.ts';
 
 /** So many lists are kept, of 10,000 files at most. */
@@ -23,10 +23,10 @@ export function createDatasetFiles(): DatasetFiles {
   const kept = new Map<string, ReadonlyMap<string, DatasetFile>>();
 
   async function filesOf(db: Queryable, name: string, version: string): Promise<ReadonlyMap<string, DatasetFile>> {
-    const key = `${name}@${version}`;
+    const key = await requireDatasetVersionId(db, name, version);
     const known = kept.get(key);
     kept.delete(key); // what was asked for last goes last
-    const files = known ?? new Map((await getDatasetVersion(db, name, version)).files.map((file) => [file.name, file]));
+    const files = known ?? new Map((await getDatasetVersionById(db, key)).files.map((file) => [file.name, file]));
     kept.set(key, files);
     const [oldest] = kept.keys();
     if (kept.size > VERSIONS_KEPT && oldest !== undefined) kept.delete(oldest);
@@ -35,15 +35,14 @@ export function createDatasetFiles(): DatasetFiles {
 
   return {
     async find(db, name, version, fileName) {
-      const number = version === 'latest' ? String((await getDataset(db, name)).latestVersion) : version;
-      const files = await filesOf(db, name, number);
+      const files = await filesOf(db, name, version);
       const file = files.get(fileName);
       if (file !== undefined) return file;
       const names = [...files.keys()].slice(0, MAX_NAMES).join(', ');
       const more = files.size > MAX_NAMES ? `, … (${files.size} in all)` : '';
       throw new AssayError(
         'NOT_FOUND',
-        `version ${number} of dataset ${name} has no file "${fileName}"; it has ${names}${more}`,
+        `version ${version} of dataset ${name} has no file "${fileName}"; it has ${names}${more}`,
       );
     },
   };

@@ -1,11 +1,4 @@
-import {
-  CreateDatasetVersion,
-  Dataset,
-  DatasetVersion,
-  DatasetVersionSummary,
-  Page,
-  PageQuery,
-} from '@assay/contracts';
+import { CreateDatasetVersion, Dataset, DatasetVersion, DatasetVersionSummary, Page } from '@assay/contracts';
 import type { App } from '@assay/http';
 import { registerDataset } from '../registration/register-dataset.ts';
 import {
@@ -20,7 +13,13 @@ import { createDatasetFiles } from './dataset-files.ts';
 import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT, numberCursor } from './paging.ts';
 import type { PartsOf } from './parts.ts';
-import { DatasetFileParams, DatasetParams, DatasetVersionParams, VersionIdParams } from './schemas.ts';
+import {
+  DatasetFileParams,
+  DatasetParams,
+  DatasetVersionParams,
+  DeletablePageQuery,
+  VersionIdParams,
+} from './schemas.ts';
 import { STORED_FILE_DESCRIPTION, STORED_FILE_RESPONSES, sendStoredFile } from './stored-file.ts';
 
 const tags = ['datasets'];
@@ -76,13 +75,13 @@ export function datasetRoutes(app: App, parts: PartsOf): void {
         tags,
         operationId: 'listDatasets',
         summary: 'List datasets by name, each with its newest version',
-        querystring: PageQuery,
+        querystring: DeletablePageQuery,
         response: { 200: Page(Dataset, 'DatasetPage'), ...errorResponses('INVALID_ARGUMENT') },
       },
     },
     async (request) => {
-      const { after, limit = DEFAULT_LIMIT } = request.query;
-      return listDatasets(parts().store.database.db, { limit, ...(after === undefined ? {} : { after }) });
+      const { after, limit = DEFAULT_LIMIT, deleted = false } = request.query;
+      return listDatasets(parts().store.database.db, { limit, deleted, ...(after === undefined ? {} : { after }) });
     },
   );
 
@@ -111,7 +110,7 @@ export function datasetRoutes(app: App, parts: PartsOf): void {
         summary: 'List the versions of a dataset, newest first',
         description: 'Without their lists of files and columns and their profiles.',
         params: DatasetParams,
-        querystring: PageQuery,
+        querystring: DeletablePageQuery,
         response: {
           200: Page(DatasetVersionSummary, 'DatasetVersionPage'),
           ...errorResponses('INVALID_ARGUMENT', 'NOT_FOUND'),
@@ -119,9 +118,9 @@ export function datasetRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request) => {
-      const { after, limit = DEFAULT_LIMIT } = request.query;
+      const { after, limit = DEFAULT_LIMIT, deleted = false } = request.query;
       const before = numberCursor(after);
-      const page = { limit, ...(before === undefined ? {} : { before }) };
+      const page = { limit, deleted, ...(before === undefined ? {} : { before }) };
       return listDatasetVersions(parts().store.database.db, request.params.name, page);
     },
   );

@@ -1,11 +1,14 @@
-import { CreateModel, Model, Page, PageQuery } from '@assay/contracts';
+import { CreateModel, Model, Page } from '@assay/contracts';
 import type { App } from '@assay/http';
+import Type from 'typebox';
+import { deleteModel } from '../store/deletions.ts';
 import { createModel, getModel, listModels, updateModel } from '../store/models.ts';
+import { restoreModel } from '../store/restores.ts';
 import { actorOf } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
-import { ModelParams, UpdateModel } from './schemas.ts';
+import { DeletablePageQuery, ExpectedRevisionQuery, ModelParams, UpdateModel } from './schemas.ts';
 
 const tags = ['models'];
 
@@ -37,14 +40,14 @@ export function modelRoutes(app: App, parts: PartsOf): void {
       schema: {
         tags,
         operationId: 'listModels',
-        summary: 'List models by name',
-        querystring: PageQuery,
+        summary: 'List models by name, deleted ones by id',
+        querystring: DeletablePageQuery,
         response: { 200: Page(Model, 'ModelPage'), ...errorResponses('INVALID_ARGUMENT') },
       },
     },
     async (request) => {
-      const { after, limit = DEFAULT_LIMIT } = request.query;
-      return listModels(parts().store.database.db, { limit, ...(after === undefined ? {} : { after }) });
+      const { after, limit = DEFAULT_LIMIT, deleted = false } = request.query;
+      return listModels(parts().store.database.db, { limit, deleted, ...(after === undefined ? {} : { after }) });
     },
   );
 
@@ -86,5 +89,47 @@ export function modelRoutes(app: App, parts: PartsOf): void {
         ...(description === undefined ? {} : { description }),
       });
     },
+  );
+
+  app.delete(
+    '/v1/models/:model',
+    {
+      config: { access: 'register' },
+      schema: {
+        tags,
+        operationId: 'deleteModel',
+        summary: 'Delete a model with its versions and aliases',
+        description:
+          'It can be restored until `deletedRetentionMs` have passed and a collection has removed it. Refused while an endpoint serves one of its versions, or a version of another model was made from one; `details` names who. Its name is free at once.',
+        params: ModelParams,
+        querystring: ExpectedRevisionQuery,
+        response: {
+          204: Type.Null({ description: 'It is deleted.' }),
+          ...errorResponses('INVALID_ARGUMENT', 'NOT_FOUND', 'STALE_REVISION', 'FAILED_PRECONDITION'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { model } = request.params;
+      await deleteModel(parts().store, actorOf(request), model, request.query.expectedRevision);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.post(
+    '/v1/models/:model/restore',
+    {
+      config: { access: 'register' },
+      schema: {
+        tags,
+        operationId: 'restoreModel',
+        summary: 'Restore a deleted model with the versions that were deleted with it',
+        description:
+          'By its id, or by the name that it had; of several of that name the one that was deleted last. Its aliases do not come back: move them anew. Refused while another model, or an endpoint, has its name.',
+        params: ModelParams,
+        response: { 200: Model, ...errorResponses('NOT_FOUND', 'ALREADY_EXISTS') },
+      },
+    },
+    async (request) => restoreModel(parts().store, actorOf(request), request.params.model),
   );
 }

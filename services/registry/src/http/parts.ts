@@ -2,6 +2,7 @@
 import type { BlobStore } from '@assay/blobs';
 import type { CheckpointKeys } from '@assay/contracts';
 import type { FollowedKeys } from '@assay/http';
+import type { Collector } from '../collection/collector.ts';
 import type { RegistryConfig } from '../config.ts';
 import type { RevisionWatch } from '../domain/revision-watch.ts';
 import type { RegistryMetrics } from '../metrics.ts';
@@ -25,6 +26,7 @@ export interface Parts {
   /** The keys of audit checkpoints; absent where none are made. */
   readonly checkpointKeys: CheckpointKeys | undefined;
   readonly webhooks: WebhookSending;
+  readonly collector: Collector;
   readonly metrics: RegistryMetrics;
 }
 

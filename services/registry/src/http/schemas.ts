@@ -21,6 +21,13 @@ export const BlobReceipt = Type.Object(
 /** A name or an id: as long as either may be, and nothing that is neither. */
 const NameOrId = Type.String({ pattern: NAME_PATTERN, maxLength: 128, description: 'A name, or an id.' });
 
+const deleted = {
+  deleted: Type.Optional(
+    Type.Boolean({ description: '`true`: those that were deleted and can be restored, and no others.' }),
+  ),
+};
+export const DeletablePageQuery = Type.Object({ ...PageQuery.properties, ...deleted }, strict);
+
 export const ModelParams = Type.Object({ model: NameOrId }, strict);
 export const VersionParams = Type.Object(
   {
@@ -61,6 +68,11 @@ export const DatasetChangesQuery = Type.Object(
       Type.Integer({ minimum: 1, description: 'The version to compare with; without it the one before.' }),
     ),
   },
+  strict,
+);
+
+export const DatasetNumberParams = Type.Object(
+  { name: Name, version: Type.Integer({ minimum: 1, description: 'A version number.' }) },
   strict,
 );
 

@@ -1,12 +1,15 @@
-import { AssayError, CreateVersion, Page, PageQuery, Version } from '@assay/contracts';
+import { AssayError, CreateVersion, Page, Version } from '@assay/contracts';
 import type { App } from '@assay/http';
+import Type from 'typebox';
 import { registerVersion } from '../registration/register-version.ts';
+import { deleteVersion } from '../store/deletions.ts';
+import { restoreVersion } from '../store/restores.ts';
 import { getVersion, getVersionById, listVersions } from '../store/versions.ts';
 import { actorOf, callerGone } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT, numberCursor } from './paging.ts';
 import type { PartsOf } from './parts.ts';
-import { ModelParams, VersionFileParams, VersionIdParams, VersionParams } from './schemas.ts';
+import { DeletablePageQuery, ModelParams, VersionFileParams, VersionIdParams, VersionParams } from './schemas.ts';
 import { STORED_FILE_DESCRIPTION, STORED_FILE_RESPONSES, sendStoredFile } from './stored-file.ts';
 
 const tags = ['versions'];
@@ -75,14 +78,14 @@ export function versionRoutes(app: App, parts: PartsOf): void {
         operationId: 'listVersions',
         summary: 'List the versions of a model, newest first',
         params: ModelParams,
-        querystring: PageQuery,
+        querystring: DeletablePageQuery,
         response: { 200: Page(Version, 'VersionPage'), ...errorResponses('INVALID_ARGUMENT', 'NOT_FOUND') },
       },
     },
     async (request) => {
-      const { after, limit = DEFAULT_LIMIT } = request.query;
+      const { after, limit = DEFAULT_LIMIT, deleted = false } = request.query;
       const before = numberCursor(after);
-      const page = { limit, ...(before === undefined ? {} : { before }) };
+      const page = { limit, deleted, ...(before === undefined ? {} : { before }) };
       return listVersions(parts().store.database.db, request.params.model, page);
     },
   );
@@ -100,6 +103,47 @@ export function versionRoutes(app: App, parts: PartsOf): void {
       },
     },
     async (request) => getVersion(parts().store.database.db, request.params.model, request.params.version),
+  );
+
+  app.delete(
+    '/v1/models/:model/versions/:version',
+    {
+      config: { access: 'register' },
+      schema: {
+        tags,
+        operationId: 'deleteVersion',
+        summary: 'Delete a version by its number or id',
+        description:
+          'It can be restored until `deletedRetentionMs` have passed and a collection has removed it; its number is never given again. Refused while an endpoint serves it (and so each pipeline that scores there), an alias points at it, or another version was made from it; `details` names who.',
+        params: VersionParams,
+        response: {
+          204: Type.Null({ description: 'It is deleted.' }),
+          ...errorResponses('NOT_FOUND', 'FAILED_PRECONDITION'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { model, version } = request.params;
+      const numberOrId = /^[1-9]\d{0,14}$/.test(version) ? Number(version) : version;
+      await deleteVersion(parts().store, actorOf(request), model, numberOrId, 'need it');
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.post(
+    '/v1/models/:model/versions/:version/restore',
+    {
+      config: { access: 'register' },
+      schema: {
+        tags,
+        operationId: 'restoreVersion',
+        summary: 'Restore a deleted version',
+        description: 'It has its number, its files, its tags again.',
+        params: VersionParams,
+        response: { 200: Version, ...errorResponses('NOT_FOUND') },
+      },
+    },
+    async (request) => restoreVersion(parts().store, actorOf(request), request.params.model, request.params.version),
   );
 
   app.get(

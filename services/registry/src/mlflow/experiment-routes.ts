@@ -86,8 +86,7 @@ export function experimentRoutes(app: App, parts: PartsOf): void {
       access: 'register',
       fields: { experiment_id: Id },
       async handle({ body, request }) {
-        actorOf(request);
-        await setExperimentLifecycle(parts().store, body.experiment_id, lifecycle);
+        await setExperimentLifecycle(parts().store, actorOf(request), body.experiment_id, lifecycle);
       },
     });
   }

@@ -3,9 +3,9 @@ import type { App } from '@assay/http';
 import Type from 'typebox';
 import { actorOf, callerGone } from '../http/caller.ts';
 import type { PartsOf } from '../http/parts.ts';
+import { deleteVersion } from '../store/deletions.ts';
 import { requireModel } from '../store/models.ts';
 import { requireVersion } from '../store/versions.ts';
-import { deleteVersion } from './store/deletions.ts';
 import {
   describeVersion,
   downloadUri,
@@ -119,7 +119,8 @@ export function modelVersionRoutes(app: App, parts: PartsOf): void {
     path: '/model-versions/delete',
     access: 'register',
     fields: { name: Name, version: VersionNumber },
-    handle: ({ body: { name, version }, request }) => deleteVersion(parts().store, actorOf(request), name, version),
+    handle: ({ body: { name, version }, request }) =>
+      deleteVersion(parts().store, actorOf(request), name, parseVersionNumber(version), 'go with it'),
   });
 
   addMlflowRoute(app, {

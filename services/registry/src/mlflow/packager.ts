@@ -19,6 +19,7 @@ import type { RegistryConfig } from '../config.ts';
 import { originOf, pinnedLibraries, UNKNOWN_ORIGIN, type VersionOrigin } from '../domain/version-origin.ts';
 import { blobKey } from '../registration/blob-keys.ts';
 import type { Registration } from '../registration/register-version.ts';
+import { claimBlobs } from '../store/blob-claims.ts';
 import { fromJson } from '../store/tables.ts';
 import { insertVersion, type NewVersion } from '../store/versions.ts';
 import { type ArtifactFile, filesIn } from './store/artifacts.ts';
@@ -138,7 +139,7 @@ export function startPackager(parts: {
 
   async function packaged(
     files: readonly ArtifactFile[],
-  ): Promise<Pick<NewVersion, 'digest' | 'files' | 'signature' | 'metrics' | 'origin'>> {
+  ): Promise<Pick<NewVersion, 'claim' | 'digest' | 'files' | 'signature' | 'metrics' | 'origin'>> {
     const model = await describedBy(files);
     const onnx = files.find(({ path }) => path === model.onnxFile);
     if (onnx === undefined) throw unservable(whyNoOnnx(model, files));
@@ -165,10 +166,12 @@ export function startPackager(parts: {
         maxTotalBytes: parts.config.maxPackageBytes,
         signal: stopping.signal,
       });
+      const keys = opened.files.map(({ sha256 }) => blobKey(sha256));
+      const claim = await claimBlobs(registration.store.database, keys); // it runs out by itself where this is in vain
       for (const file of opened.files) await keep(target, file);
       const { signature, lineage } = opened.manifest;
       const origin = originOf(opened.manifest);
-      return { digest: opened.digest, files: opened.files, signature, metrics: lineage.metrics, origin };
+      return { claim, digest: opened.digest, files: opened.files, signature, metrics: lineage.metrics, origin };
     } finally {
       await rm(dir, { recursive: true, force: true });
     }

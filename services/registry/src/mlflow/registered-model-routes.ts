@@ -4,9 +4,9 @@ import Type from 'typebox';
 import { actorOf } from '../http/caller.ts';
 import type { PartsOf } from '../http/parts.ts';
 import { deleteAlias } from '../store/aliases.ts';
+import { deleteModel } from '../store/deletions.ts';
 import { requireModel } from '../store/models.ts';
 import { invalid } from './errors.ts';
-import { deleteModel } from './store/deletions.ts';
 import { latestOfStages, parseVersionNumber, STAGES, viewById } from './store/model-versions.ts';
 import {
   aliasRevision,
@@ -80,7 +80,7 @@ export function registeredModelRoutes(app: App, parts: PartsOf): void {
     path: '/registered-models/delete',
     access: 'register',
     fields: { name: Name },
-    handle: ({ body: { name }, request }) => deleteModel(parts().store, actorOf(request), name),
+    handle: ({ body: { name }, request }) => deleteModel(parts().store, actorOf(request), name, undefined),
   });
 
   for (const method of ['POST', 'GET'] as const) {

@@ -142,8 +142,7 @@ export function runRoutes(app: App, parts: PartsOf): void {
       access: 'register',
       fields: RunId,
       async handle({ body, request }) {
-        actorOf(request);
-        await setRunLifecycle(parts().store, runIdOf(body), lifecycle);
+        await setRunLifecycle(parts().store, actorOf(request), runIdOf(body), lifecycle);
       },
     });
   }

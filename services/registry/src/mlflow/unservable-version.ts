@@ -1,6 +1,7 @@
 /** What is registered of a model that no endpoint can serve: its files are those of MLflow alone. */
 import { createHash } from 'node:crypto';
 import { UNKNOWN_ORIGIN, type VersionOrigin } from '../domain/version-origin.ts';
+import { NO_CLAIM } from '../store/blob-claims.ts';
 import type { NewVersion } from '../store/versions.ts';
 
 export const NO_FILES = 'it has no files here';
@@ -15,9 +16,9 @@ export function unservableVersion(
   why: string,
   files: readonly ContentOfFile[] = [],
   origin: VersionOrigin = UNKNOWN_ORIGIN,
-): Pick<NewVersion, 'digest' | 'files' | 'signature' | 'metrics' | 'origin' | 'notServable'> {
+): Pick<NewVersion, 'digest' | 'files' | 'claim' | 'signature' | 'metrics' | 'origin' | 'notServable'> {
   const signature = { features: [], outputs: [] };
-  return { digest: digestOf(files), files: [], signature, metrics: {}, origin, notServable: why };
+  return { digest: digestOf(files), files: [], claim: NO_CLAIM, signature, metrics: {}, origin, notServable: why };
 }
 
 function digestOf(files: readonly ContentOfFile[]): string {

@@ -4,8 +4,10 @@
  */
 import { AssayError, type CreateDatasetVersion, type DatasetVersion } from '@assay/contracts';
 import { checkDataset, datasetDigest } from '../domain/dataset-rules.ts';
+import { withClaim } from '../store/blob-claims.ts';
 import type { Actor } from '../store/change.ts';
 import { insertDatasetVersion } from '../store/dataset-registration.ts';
+import { blobKey } from './blob-keys.ts';
 import type { Registration } from './register-version.ts';
 import { requireBlobs } from './require-blobs.ts';
 
@@ -26,7 +28,10 @@ export async function registerDataset(
   if (!Number.isSafeInteger(totalBytes)) {
     throw new AssayError('INVALID_ARGUMENT', 'files: together they have more bytes than can be counted');
   }
-  await requireBlobs(blobs, body.files, (file) => file.name, signal);
-  signal.throwIfAborted();
-  return insertDatasetVersion(store, actor, name, { body, digest: datasetDigest(body) });
+  const keys = body.files.map(({ sha256 }) => blobKey(sha256));
+  return withClaim(store.database, keys, async (claim) => {
+    await requireBlobs(blobs, body.files, (file) => file.name, signal);
+    signal.throwIfAborted();
+    return insertDatasetVersion(store, actor, name, { body, digest: datasetDigest(body), claim });
+  });
 }

@@ -9,9 +9,11 @@ import { AssayError, type CreateVersion, type Version } from '@assay/contracts';
 import { type ModelPackage, openPackage } from '@assay/model-package';
 import { checkPackageFiles, type PackageLimits, sameFiles } from '../domain/package-files.ts';
 import { originOf } from '../domain/version-origin.ts';
+import { type BlobClaim, withClaim } from '../store/blob-claims.ts';
 import type { Actor, Store } from '../store/change.ts';
 import { requireModel } from '../store/models.ts';
 import { findByIdempotencyKey, insertVersion } from '../store/versions.ts';
+import { blobKey } from './blob-keys.ts';
 import { requireBlobs } from './require-blobs.ts';
 import type { Slots } from './slots.ts';
 import { withStaged } from './staging.ts';
@@ -49,6 +51,19 @@ export async function registerVersion(
     if (before !== undefined) return { version: before, created: false };
   }
   checkPackageFiles(body.files, parts.limits);
+  const keys = body.files.map(({ sha256 }) => blobKey(sha256));
+  return withClaim(parts.store.database, keys, (claim) =>
+    checkAndInsert(parts, actor, model.id, { body, claim }, signal),
+  );
+}
+
+async function checkAndInsert(
+  parts: Registration,
+  actor: Actor,
+  modelId: string,
+  { body, claim }: { readonly body: CreateVersion; readonly claim: BlobClaim },
+  signal: AbortSignal,
+): Promise<{ version: Version; created: boolean }> {
   const checked = await parts.slots.use(async () => {
     await requireBlobs(parts.blobs, body.files, ({ path }) => path, signal);
     return withStaged(parts, body.files, signal, async (dir) => {
@@ -64,7 +79,8 @@ export async function registerVersion(
     });
   }, signal);
   signal.throwIfAborted();
-  return insertVersion(parts.store, actor, model.id, {
+  return insertVersion(parts.store, actor, modelId, {
+    claim,
     digest: checked.digest,
     files: body.files,
     signature: checked.manifest.signature,

@@ -2,6 +2,7 @@
 import { AssayError, type CreateDatasetVersion, type DatasetVersion, type ErrorDetail } from '@assay/contracts';
 import { newId } from '@assay/runtime';
 import { type About, aboutOf, saidOtherwise } from '../domain/dataset-rules.ts';
+import { type BlobClaim, settleClaim } from './blob-claims.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
 import { keepDatasetLineage } from './dataset-lineage.ts';
 import { datasetOf, findDataset, requireNumber, summaryOf, versionOf } from './datasets.ts';
@@ -11,6 +12,8 @@ import { type DatasetsTable, type DatasetVersionsTable, fromJson, type Queryable
 export interface NewDatasetVersion {
   readonly body: CreateDatasetVersion;
   readonly digest: string;
+  /** On the blobs of its files. */
+  readonly claim: BlobClaim;
 }
 
 /**
@@ -27,13 +30,20 @@ async function findRegistered(
   if (dataset === undefined) return undefined;
   const known = await findByKey(db, dataset, body.idempotencyKey);
   if (known !== undefined) {
+    if (known.deleted_at !== null) {
+      throw new AssayError(
+        'ALREADY_EXISTS',
+        `idempotencyKey: "${body.idempotencyKey}" gave version ${known.version} of ${name}, which was deleted since; restore it, or use another key`,
+      );
+    }
     if (known.digest === digest) return versionOf(known, name);
     throw new AssayError(
       'ALREADY_EXISTS',
       `idempotencyKey: "${body.idempotencyKey}" gave version ${known.version} of ${name}, which is another table; use a key of its own for each`,
     );
   }
-  const newest = await requireNumber(db, dataset, dataset.last_version);
+  if (dataset.deleted_at !== null) return undefined;
+  const newest = await requireNumber(db, dataset, dataset.latest_version);
   const isSame = newest.digest === digest && saidOtherwise(body, fromJson<About>(newest.about)).length === 0;
   return isSame ? versionOf(newest, name) : undefined;
 }
@@ -59,7 +69,8 @@ export function insertDatasetVersion(
     }
     await requireParents(trx, body.parents ?? []);
     const dataset = (await findDataset(trx, name)) ?? (await insertDataset(change, name));
-    if (dataset.last_version > 0) await requireChanges(trx, dataset, made);
+    if (dataset.last_version > 0 && dataset.deleted_at === null) await requireChanges(trx, dataset, made);
+    await settleClaim(trx, made.claim);
     const row: DatasetVersionsTable = {
       id: newId('ds'),
       dataset_id: dataset.id,
@@ -76,10 +87,18 @@ export function insertDatasetVersion(
       about: JSON.stringify(aboutOf(body)),
       created_at: at,
       created_by: actor.principal,
+      deleted_at: null,
+      revision: 1,
     };
     await trx.insertInto('dataset_versions').values(row).execute();
     await keepDatasetLineage(trx, row.id, body);
-    const updated = { last_version: row.version, updated_at: at };
+    const updated = {
+      last_version: row.version,
+      latest_version: row.version,
+      updated_at: at,
+      deleted_at: null,
+      revision: dataset.revision + 1,
+    };
     await trx.updateTable('datasets').set(updated).where('id', '=', dataset.id).execute();
     const version = versionOf(row, name);
     await keepKey(change, version, body.idempotencyKey);
@@ -100,7 +119,7 @@ function tell(change: Change, dataset: DatasetsTable, row: DatasetVersionsTable)
     ...{ layer, source, owner, licence, knownBias, personalData, changes, parents },
   });
   change.announce('assay.dataset-version.registered.v1', row.id, 1, summary);
-  change.announce('assay.dataset.version-registered.v1', dataset.id, row.version, datasetOf(dataset, summary));
+  change.announce('assay.dataset.version-registered.v1', dataset.id, dataset.revision, datasetOf(dataset, summary));
 }
 
 async function insertDataset(change: Change, name: string): Promise<DatasetsTable> {
@@ -108,8 +127,11 @@ async function insertDataset(change: Change, name: string): Promise<DatasetsTabl
     id: newId('dat'),
     name,
     last_version: 0,
+    latest_version: 0,
+    revision: 0,
     created_at: change.at,
     updated_at: change.at,
+    deleted_at: null,
   };
   await change.trx.insertInto('datasets').values(row).execute();
   return row;
@@ -127,7 +149,12 @@ async function keepKey(change: Change, version: DatasetVersion, key: string | un
 
 async function requireParents(db: Queryable, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
-  const rows = await db.selectFrom('dataset_versions').select('id').where('id', 'in', ids).execute();
+  const rows = await db
+    .selectFrom('dataset_versions')
+    .select('id')
+    .where('id', 'in', ids)
+    .where('deleted_at', 'is', null)
+    .execute();
   const known = new Set(rows.map(({ id }) => id));
   const details: ErrorDetail[] = ids.flatMap((id, i) =>
     known.has(id)
@@ -146,7 +173,7 @@ async function requireParents(db: Queryable, ids: readonly string[]): Promise<vo
 
 async function requireChanges(db: Queryable, dataset: DatasetsTable, { body, digest }: NewDatasetVersion) {
   if (body.changes !== undefined && body.changes.trim() !== '') return;
-  const newest = await requireNumber(db, dataset, dataset.last_version);
+  const newest = await requireNumber(db, dataset, dataset.latest_version);
   const otherwise = saidOtherwise(body, fromJson<About>(newest.about));
   const why = newest.digest === digest ? `of this table, with another ${otherwise.join(', ')}` : 'of another table';
   const message = `${dataset.name} has version ${newest.version}, ${why}; say what changed since`;

@@ -47,11 +47,20 @@ async function insertDatasetVersion(db: Queryable): Promise<void> {
   const at = { created_at: 1, updated_at: 1 };
   await db
     .insertInto('datasets')
-    .values({ id: 'dat_1', name: 'd', last_version: 1, ...at })
+    .values({ id: 'dat_1', name: 'd', last_version: 1, latest_version: 1, revision: 1, deleted_at: null, ...at })
     .execute();
   const row = {
     ...{ id: 'ds_1', dataset_id: 'dat_1', version: 1, digest, format: 'csv' as const, row_count: 1, file_count: 1 },
-    ...{ column_count: 1, size_bytes: 1, files: '[]', columns: '[]', profile: null, created_at: 1, created_by: 'ada' },
+    ...{
+      column_count: 1,
+      size_bytes: 1,
+      files: '[]',
+      columns: '[]',
+      profile: null,
+      created_at: 1,
+      created_by: 'ada',
+      revision: 1,
+    },
     about: JSON.stringify({ layer: 'raw', owner: '', licence: '', personalData: [], parents: [] }),
   };
   await db.insertInto('dataset_versions').values(row).execute();

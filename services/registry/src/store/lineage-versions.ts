@@ -1,5 +1,6 @@
 /** Versions as lineage names them, deleted ones too. */
 import type { LineageVersion } from '@assay/contracts';
+import { shownName } from '../domain/names.ts';
 import type { Queryable } from './tables.ts';
 
 function selectVersions(db: Queryable) {
@@ -62,8 +63,7 @@ function lineageVersionOf(row: {
   return {
     id: row.id,
     modelId: row.model_id,
-    // A deleted model has given its name away: it reads `~ID/NAME`.
-    modelName: row.name.startsWith('~') ? row.name.slice(row.name.indexOf('/') + 1) : row.name,
+    modelName: shownName(row.name),
     version: row.version,
     digest: row.digest,
     createdAt: row.created_at,

@@ -1,7 +1,7 @@
 /** Models: a name, and the versions and aliases under it. */
 import { AssayError, type CreateModel, type Model, nearest, type Page } from '@assay/contracts';
 import { newId } from '@assay/runtime';
-import { checkModelName } from '../domain/names.ts';
+import { checkModelName, shownName } from '../domain/names.ts';
 import { type Actor, type Change, change, type EventType, type Store } from './change.ts';
 import { checkRevision } from './stale.ts';
 import type { ModelsTable, Queryable } from './tables.ts';
@@ -45,13 +45,35 @@ async function findModel(db: Queryable, nameOrId: string): Promise<ModelRow | un
   return rows.find((row) => row.name === nameOrId) ?? rows[0];
 }
 
+/**
+ * A deleted model, by its id, or by the name that it had: of several the one that was deleted last.
+ * @throws AssayError NOT_FOUND
+ */
+export async function requireDeletedModel(db: Queryable, nameOrId: string): Promise<ModelRow> {
+  const rows = await db
+    .selectFrom('models')
+    .selectAll()
+    .where('deleted_at', 'is not', null)
+    .orderBy('deleted_at', 'desc')
+    .execute();
+  const row = rows.find(({ id }) => id === nameOrId) ?? rows.find(({ name }) => shownName(name) === nameOrId);
+  if (row !== undefined) return row;
+  throw new AssayError('NOT_FOUND', `there is no deleted model "${nameOrId}"; GET /v1/models?deleted=true lists them`);
+}
+
 export async function getModel(db: Queryable, nameOrId: string): Promise<Model> {
   return toModel(db, await requireModel(db, nameOrId));
 }
 
-/** By name, ascending. */
-export async function listModels(db: Queryable, page: { after?: string; limit: number }): Promise<Page<Model>> {
-  let query = db.selectFrom('models').selectAll().where('deleted_at', 'is', null);
+/** By name, ascending; the deleted ones, where they are asked for, by id. */
+export async function listModels(
+  db: Queryable,
+  page: { after?: string; limit: number; deleted?: boolean },
+): Promise<Page<Model>> {
+  let query = db
+    .selectFrom('models')
+    .selectAll()
+    .where('deleted_at', page.deleted ? 'is not' : 'is', null);
   if (page.after !== undefined) query = query.where('name', '>', page.after);
   const rows = await query
     .orderBy('name')
@@ -146,7 +168,7 @@ export async function modelChanged(change: Change, modelId: string, type: EventT
  * Model names and endpoint names share one space: a model's name is reserved for its default endpoint. A model may take
  * back the name of an endpoint that follows it.
  */
-async function refuseTakenName(db: Queryable, name: string, modelId?: string): Promise<void> {
+export async function refuseTakenName(db: Queryable, name: string, modelId?: string): Promise<void> {
   const model = await db.selectFrom('models').select('id').where('name', '=', name).executeTakeFirst();
   if (model !== undefined) {
     throw new AssayError('ALREADY_EXISTS', `a model "${name}" exists (${model.id}); choose another name`);
@@ -165,7 +187,7 @@ async function refuseTakenName(db: Queryable, name: string, modelId?: string): P
   }
 }
 
-async function toModel(db: Queryable, row: ModelRow): Promise<Model> {
+export async function toModel(db: Queryable, row: ModelRow): Promise<Model> {
   const aliases = await aliasesOf(db, [row.id]);
   return modelOf(row, aliases.get(row.id) ?? {});
 }
@@ -173,13 +195,14 @@ async function toModel(db: Queryable, row: ModelRow): Promise<Model> {
 function modelOf(row: ModelRow, aliases: Record<string, number>): Model {
   return {
     id: row.id,
-    name: row.name,
+    name: shownName(row.name),
     description: row.description,
     revision: row.revision,
     latestVersion: row.last_version === 0 ? null : row.last_version,
     aliases,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
+    ...(row.deleted_at === null ? {} : { deletedAt: row.deleted_at }),
   };
 }
 

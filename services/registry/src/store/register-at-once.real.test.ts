@@ -8,6 +8,7 @@ import { reserveVersion } from '../mlflow/store/reserve-version.ts';
 import { openRegistryDatabase } from '../service.ts';
 import { databaseUrlOf } from '../testing/database.ts';
 import { verifyAudit } from './audit.ts';
+import { NO_CLAIM } from './blob-claims.ts';
 import type { Actor, Store } from './change.ts';
 import { createModel, getModel } from './models.ts';
 import { insertVersion } from './versions.ts';
@@ -53,7 +54,7 @@ const actor: Actor = { principal: 'ada', keyId: null, requestId: 'req_1', tracep
 
 async function register(store: Store, modelId: string): Promise<number> {
   const made = { digest: 'd', files: [], signature: { features: [], outputs: [] }, metrics: {} };
-  const about = { origin: UNKNOWN_ORIGIN, description: '', tags: {} };
+  const about = { claim: NO_CLAIM, origin: UNKNOWN_ORIGIN, description: '', tags: {} };
   return (await insertVersion(store, actor, modelId, { ...made, ...about })).version.version;
 }
 

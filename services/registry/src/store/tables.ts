@@ -51,13 +51,19 @@ export interface VersionsTable {
 export interface DatasetsTable {
   id: string;
   name: string;
-  /** The number of the newest version; the next one is one more. */
+  /** The number that was given last; the next one is one more. */
   last_version: number;
+  /** The newest that is not deleted; of a deleted dataset, the newest that went with it. */
+  latest_version: number;
+  /** Grows with each change of its versions. */
+  revision: number;
   created_at: number;
   updated_at: number;
+  /** null while it is there. A deleted dataset keeps its name: the next version that is registered brings it back. */
+  deleted_at: number | null;
 }
 
-/** Immutable: rows are inserted, whole, and never updated. */
+/** What a version is never changes: rows are inserted whole. It may be deleted. */
 export interface DatasetVersionsTable {
   id: string;
   dataset_id: string;
@@ -76,6 +82,9 @@ export interface DatasetVersionsTable {
   about: string;
   created_at: number;
   created_by: string;
+  deleted_at: number | null;
+  /** Grows when it is deleted and restored. */
+  revision: number;
 }
 
 /** Which version an idempotency key gave: one that it made, or one that was there already. */
@@ -275,6 +284,32 @@ export interface WebhookLeaseTable {
   until_ms: number;
 }
 
+/** Who is about to name a blob: see blob-claims.ts. */
+export interface BlobClaimsTable {
+  blob_key: string;
+  claim_id: string;
+  until_ms: number;
+  /** 1 once a row names the blob, which a collection under way has not seen. */
+  is_named: number;
+}
+
+/** Blobs that a collection is deleting: nobody may name them. See blob-claims.ts. */
+export interface CondemnedBlobsTable {
+  blob_key: string;
+  size_bytes: number;
+  run_id: string;
+  /** From then on no request to delete it can be on its way any more. */
+  settled_at: number;
+}
+
+/** One row: which collection is under way, and when one ended last. */
+export interface CollectorTable {
+  singleton: number;
+  owner: string | null;
+  until_ms: number;
+  ended_at: number;
+}
+
 export interface AuditTable {
   sequence: number;
   id: string;
@@ -319,6 +354,9 @@ export interface RegistryTables extends MlflowTables {
   webhook_deliveries: WebhookDeliveriesTable;
   webhook_counter: WebhookCounterTable;
   webhook_lease: WebhookLeaseTable;
+  blob_claims: BlobClaimsTable;
+  condemned_blobs: CondemnedBlobsTable;
+  collector: CollectorTable;
   audit: AuditTable;
   audit_head: AuditHeadTable;
 }

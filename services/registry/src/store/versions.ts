@@ -2,16 +2,19 @@
 import { AssayError, type PackageFile, type Page, type Signature, type Version } from '@assay/contracts';
 import { newId } from '@assay/runtime';
 import type { CandidateVersion } from '../domain/endpoint-rules.ts';
-import { looksLikeId } from '../domain/names.ts';
+import { looksLikeId, shownName } from '../domain/names.ts';
 import { sameFiles } from '../domain/package-files.ts';
 import type { VersionOrigin } from '../domain/version-origin.ts';
+import { type BlobClaim, settleClaim } from './blob-claims.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
-import { type ModelRow, modelChanged, requireModel } from './models.ts';
+import { type ModelRow, modelChanged, requireDeletedModel, requireModel } from './models.ts';
 import { fromJson, type Queryable, type VersionsTable } from './tables.ts';
 import { keepOrigin } from './version-origin.ts';
 
 /** What a checked package says; all of it is known before the version gets its number. */
 export interface NewVersion {
+  /** On the blobs of `files`. */
+  readonly claim: BlobClaim;
   readonly digest: string;
   readonly files: readonly PackageFile[];
   readonly signature: Signature;
@@ -68,6 +71,7 @@ export async function addVersion(
     revision: 1,
     updated_at: null,
   };
+  await settleClaim(change.trx, made.claim);
   await change.trx.insertInto('versions').values(row).execute();
   for (const [key, value] of Object.entries(made.tags)) {
     await change.trx
@@ -120,6 +124,12 @@ export async function findByIdempotencyKey(
     .where('idempotency_key', '=', key)
     .executeTakeFirst();
   if (row === undefined) return undefined;
+  if (row.deleted_at !== null) {
+    throw new AssayError(
+      'ALREADY_EXISTS',
+      `idempotencyKey: "${key}" made version ${row.version} of ${model.name}, which was deleted since; restore it, or use another key`,
+    );
+  }
   const version = await toVersion(db, row, model.name);
   if (!sameFiles(version.files, files)) {
     throw new AssayError(
@@ -173,14 +183,20 @@ export async function getVersionById(db: Queryable, id: string): Promise<Version
   return toVersion(db, row, row.model_name);
 }
 
-/** Newest first. */
+/** Newest first; the deleted ones where they are asked for, of a deleted model, too. */
 export async function listVersions(
   db: Queryable,
   modelNameOrId: string,
-  page: { before?: number; limit: number },
+  page: { before?: number; limit: number; deleted?: boolean },
 ): Promise<Page<Version>> {
-  const model = await requireModel(db, modelNameOrId);
-  let query = db.selectFrom('versions').selectAll().where('model_id', '=', model.id).where('deleted_at', 'is', null);
+  const model = await (page.deleted
+    ? requireModel(db, modelNameOrId).catch(() => requireDeletedModel(db, modelNameOrId))
+    : requireModel(db, modelNameOrId));
+  let query = db
+    .selectFrom('versions')
+    .selectAll()
+    .where('model_id', '=', model.id)
+    .where('deleted_at', page.deleted ? 'is not' : 'is', null);
   if (page.before !== undefined) query = query.where('version', '<', page.before);
   const rows = await query
     .orderBy('version', 'desc')
@@ -255,7 +271,7 @@ function versionOf(row: VersionsTable, modelName: string, aliases: string[]): Ve
   return {
     id: row.id,
     modelId: row.model_id,
-    modelName,
+    modelName: shownName(modelName),
     version: row.version,
     digest: row.digest,
     files: fromJson<PackageFile[]>(row.files),
@@ -267,6 +283,7 @@ function versionOf(row: VersionsTable, modelName: string, aliases: string[]): Ve
     createdAt: row.created_at,
     createdBy: row.created_by,
     ...(row.not_servable === null ? {} : { notServable: row.not_servable }),
+    ...(row.deleted_at === null ? {} : { deletedAt: row.deleted_at }),
   };
 }
 

@@ -1,5 +1,4 @@
-/** What the deliverer reads and writes: which deliveries are due, what became of them, and who delivers. */
-import type { LeaseStore } from '@assay/events';
+/** What the deliverer reads and writes: which deliveries are due, and what became of them. */
 import type { Queryable, WebhookDeliveriesTable, WebhooksTable } from './tables.ts';
 
 /** So many models of one webhook are told at once. */
@@ -160,23 +159,4 @@ export async function waitingDeliveries(
 
 export function enabledWebhooks(db: Queryable): Promise<Pick<WebhooksTable, 'id'>[]> {
   return db.selectFrom('webhooks').select('id').where('is_enabled', '=', 1).execute();
-}
-
-/** Of several replicas one delivers, so that the order holds. */
-export function deliveryLease(db: Queryable) {
-  const update = () => db.updateTable('webhook_lease').where('singleton', '=', 1);
-  const changed = (result: { numUpdatedRows: bigint }): boolean => result.numUpdatedRows > 0n;
-  return {
-    acquire: async (owner: string, untilMs: number) =>
-      changed(
-        await update()
-          .set({ owner, until_ms: untilMs })
-          .where((e) => e.or([e('owner', 'is', null), e('owner', '=', owner), e('until_ms', '<=', Date.now())]))
-          .executeTakeFirst(),
-      ),
-    renew: async (owner: string, untilMs: number) =>
-      changed(await update().set({ until_ms: untilMs }).where('owner', '=', owner).executeTakeFirst()),
-    release: async (owner: string) =>
-      changed(await update().set({ owner: null, until_ms: 0 }).where('owner', '=', owner).executeTakeFirst()),
-  } satisfies LeaseStore & Record<string, unknown>;
 }

@@ -10,10 +10,10 @@ import { WEBHOOKS } from '../domain/principals.ts';
 import { verdictOf } from '../domain/webhook-retry.ts';
 import type { RegistryMetrics } from '../metrics.ts';
 import type { Store } from '../store/change.ts';
+import { leaseRow } from '../store/lease-row.ts';
 import type { WebhookDeliveriesTable, WebhooksTable } from '../store/tables.ts';
 import {
   type DueWebhook,
-  deliveryLease,
   dueWebhooks,
   enabledWebhooks,
   LANES,
@@ -56,7 +56,7 @@ export function startWebhookDeliverer(options: DelivererOptions): { close(): Pro
   const waker = createWaker();
   const stopListening = store.database.onCommit(waker.wake);
   const owner = randomUUID();
-  const lease = deliveryLease(db);
+  const lease = leaseRow(db, 'webhook_lease');
   const maxWebhooks = Math.max(1, Math.floor(limits.maxConcurrent / LANES));
   const [delivered, failed] = [
     options.metrics.webhookDeliveries.bind({ outcome: 'delivered' }),

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { BlobStore } from '@assay/blobs';
 import { AssayError, type PackageFile } from '@assay/contracts';
 import { blobKey } from '../../registration/blob-keys.ts';
+import { settleClaim, withClaim } from '../../store/blob-claims.ts';
 import type { Store } from '../../store/change.ts';
 import { fromJson, type Queryable } from '../../store/tables.ts';
 import { foldersOf, nameOf, parentOf } from '../artifact-path.ts';
@@ -44,32 +45,35 @@ export async function putArtifact(
   const { store, blobs } = parts;
   const id = randomUUID().replaceAll('-', '');
   const key = `artifacts/${id.slice(0, 2)}/${id}`;
-  const stored = await blobs.put(key, body, options);
-  let unused: string[] = [key];
-  try {
-    await store.database.transaction(async (trx) => {
-      await addFolders(trx, path);
-      const before = await findRow(trx, path);
-      if (before !== undefined && before.blob_key === null) throw invalid('path', `"${path}" is a folder`);
-      const row: ArtifactsTable = {
-        path,
-        parent: parentOf(path),
-        blob_key: key,
-        sha256: stored.sha256,
-        size_bytes: stored.sizeBytes,
-        created_at: Date.now(),
-      };
-      await trx
-        .insertInto('mlflow_artifacts')
-        .values(row)
-        .onConflict((conflict) => conflict.column('path').doUpdateSet(row))
-        .execute();
-      unused = before?.blob_key == null ? [] : await unnamed(trx, [before.blob_key]);
-    });
-  } finally {
-    // Whatever was not named, or is named no more. A process that is killed here leaves a content that nothing names.
-    for (const each of unused) await blobs.delete(each);
-  }
+  return withClaim(store.database, [key], async (claim) => {
+    const stored = await blobs.put(key, body, options);
+    let unused: string[] = [key];
+    try {
+      await store.database.transaction(async (trx) => {
+        await addFolders(trx, path);
+        const before = await findRow(trx, path);
+        if (before !== undefined && before.blob_key === null) throw invalid('path', `"${path}" is a folder`);
+        const row: ArtifactsTable = {
+          path,
+          parent: parentOf(path),
+          blob_key: key,
+          sha256: stored.sha256,
+          size_bytes: stored.sizeBytes,
+          created_at: Date.now(),
+        };
+        await trx
+          .insertInto('mlflow_artifacts')
+          .values(row)
+          .onConflict((conflict) => conflict.column('path').doUpdateSet(row))
+          .execute();
+        await settleClaim(trx, claim);
+        unused = before?.blob_key == null ? [] : await unnamed(trx, [before.blob_key]);
+      });
+    } finally {
+      // Whatever was not named, or is named no more. What a process that is killed here leaves is collected.
+      for (const each of unused) await blobs.delete(each);
+    }
+  });
 }
 
 /** @throws AssayError NOT_FOUND */

@@ -1,7 +1,7 @@
 /** Experiments: what runs belong to. */
 import { AssayError } from '@assay/contracts';
 import { sql } from 'kysely';
-import type { Store } from '../../store/change.ts';
+import { type Actor, change, type Store } from '../../store/change.ts';
 import type { Queryable } from '../../store/tables.ts';
 import { invalid, missing } from '../errors.ts';
 import { filterCondition, orderTerms, type Searchable } from '../filter/conditions.ts';
@@ -66,6 +66,7 @@ export function createExperiment(
       artifact_location: `mlflow-artifacts:/${id}`,
       created_at: now,
       updated_at: now,
+      deleted_at: null,
     };
     await trx.insertInto('mlflow_experiments').values(row).execute();
     for (const [key, value] of Object.entries(made.tags)) {
@@ -132,21 +133,34 @@ export function renameExperiment(store: Store, id: string, name: string): Promis
   });
 }
 
-/** Its runs go and come back with it. */
-export function setExperimentLifecycle(store: Store, id: string, lifecycle: 'active' | 'deleted'): Promise<void> {
-  return store.database.transaction(async (trx) => {
+/** Its runs go with it, and come back with it; those that were deleted before stay so. */
+export function setExperimentLifecycle(
+  store: Store,
+  actor: Actor,
+  id: string,
+  lifecycle: 'active' | 'deleted',
+): Promise<void> {
+  return change(store, actor, async ({ trx, at, record }) => {
     const row = await requireExperiment(trx, id);
     if (id === '0' && lifecycle === 'deleted')
       throw invalid('experiment_id', 'the default experiment cannot be deleted');
     if (row.lifecycle === lifecycle) {
       throw invalid('experiment_id', `the experiment "${id}" is ${lifecycle} already`);
     }
+    const deleted_at = lifecycle === 'deleted' ? at : null;
     await trx
       .updateTable('mlflow_experiments')
-      .set({ lifecycle, updated_at: Date.now() })
+      .set({ lifecycle, updated_at: at, deleted_at })
       .where('id', '=', id)
       .execute();
-    await trx.updateTable('mlflow_runs').set({ lifecycle }).where('experiment_id', '=', id).execute();
+    await trx
+      .updateTable('mlflow_runs')
+      .set({ lifecycle, deleted_at })
+      .where('experiment_id', '=', id)
+      .where((eb) => (row.deleted_at === null ? eb('deleted_at', 'is', null) : eb('deleted_at', '=', row.deleted_at)))
+      .execute();
+    const action = lifecycle === 'deleted' ? 'delete' : 'restore';
+    record(`experiment.${action}`, `experiment/${id}`, { name: row.name });
   });
 }
 

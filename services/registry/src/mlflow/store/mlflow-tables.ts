@@ -34,6 +34,8 @@ export interface ExperimentsTable {
   artifact_location: string;
   created_at: number;
   updated_at: number;
+  /** null while it is active. */
+  deleted_at: number | null;
 }
 
 export interface RunsTable {
@@ -47,6 +49,8 @@ export interface RunsTable {
   end_time: number | null;
   artifact_uri: string;
   created_by: string;
+  /** null while it is active. */
+  deleted_at: number | null;
 }
 
 /** What no database column holds alike: `value` is then 0, or the largest number of that sign. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { AssayError } from '@assay/contracts';
 import { sql } from 'kysely';
-import type { Store } from '../../store/change.ts';
+import { type Actor, change, type Store } from '../../store/change.ts';
 import type { Queryable } from '../../store/tables.ts';
 import { invalid, missing } from '../errors.ts';
 import { filterCondition, orderTerms, type Searchable } from '../filter/conditions.ts';
@@ -74,6 +74,7 @@ export function createRun(store: Store, made: NewRun): Promise<RunView> {
       end_time: null,
       artifact_uri: `${experiment.artifact_location}/${id}/artifacts`,
       created_by: made.createdBy,
+      deleted_at: null,
     };
     await trx.insertInto('mlflow_runs').values(row).execute();
     for (const [key, value] of Object.entries({ ...made.tags, [NAME_TAG]: name })) await putTag(trx, id, key, value);
@@ -123,10 +124,20 @@ export function updateRun(
   });
 }
 
-export function setRunLifecycle(store: Store, id: string, lifecycle: 'active' | 'deleted'): Promise<void> {
-  return store.database.transaction(async (trx) => {
-    await requireRun(trx, id);
-    await trx.updateTable('mlflow_runs').set({ lifecycle }).where('id', '=', id).execute();
+/** Deletes the run, or takes that back. */
+export function setRunLifecycle(
+  store: Store,
+  actor: Actor,
+  id: string,
+  lifecycle: 'active' | 'deleted',
+): Promise<void> {
+  return change(store, actor, async ({ trx, at, record }) => {
+    const run = await requireRun(trx, id);
+    if (run.lifecycle === lifecycle) return;
+    const deleted_at = lifecycle === 'deleted' ? at : null;
+    await trx.updateTable('mlflow_runs').set({ lifecycle, deleted_at }).where('id', '=', id).execute();
+    const action = lifecycle === 'deleted' ? 'delete' : 'restore';
+    record(`run.${action}`, `run/${id}`, { name: run.name, experimentId: run.experiment_id });
   });
 }
 
