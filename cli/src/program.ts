@@ -178,6 +178,13 @@ export function createProgram(io: Io, outcome: Outcome): Command {
       outcome.code = await (await import('./commands/backup.ts')).restore(io, folder, options);
     });
 
+  command('collect', 'list what nothing needs any more; with --delete, remove it')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .option('--delete', 'remove it for good')
+    .addHelpText('after', COLLECT_HELP)
+    .action(async (options) => (await import('./commands/collect.ts')).collect(io, options));
+
   const predictions = program.command('predictions').description('look into the prediction log');
   const ofPredictions = (usage: string, description: string): Command =>
     predictions
@@ -227,6 +234,11 @@ Examples:
 
 const BACKUP_HELP = `
 The registry is found as it finds itself: ASSAY_REGISTRY_DATABASE_URL and ASSAY_REGISTRY_BLOBS_URL, else the data folder.
+`;
+
+const COLLECT_HELP = `
+What was deleted longer ago than ASSAY_REGISTRY_DELETED_RETENTION_MS, and contents that nothing names and that are older than
+ASSAY_REGISTRY_UNUSED_BLOB_GRACE_MS. Needs a key with the scope admin, where there are keys.
 `;
 
 function exitCodeHelp(): string {

@@ -6,6 +6,8 @@ import {
   ApiKey,
   AuditEntry,
   AuditVerification,
+  Collection,
+  type CollectRequest,
   CreatedKey,
   type CreateKey,
   type CreateModel,
@@ -26,6 +28,7 @@ import {
   VersionLineage,
 } from '@assay/contracts';
 import { downloadFiles, filesOf, type LocalFile, uploadFiles } from './package-transfer.ts';
+import { putAgainIfGone } from './put-again.ts';
 import { datasetMethods } from './registry-datasets.ts';
 import { webhookMethods } from './registry-webhooks.ts';
 import { type Call, type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
@@ -44,6 +47,8 @@ const PrincipalPage = Page(Principal, 'PrincipalPage');
 const AuditPage = Page(AuditEntry, 'AuditPage');
 
 export type RegistryClient = ReturnType<typeof createRegistryClient>;
+
+export type DeletablePageQuery = PageQuery & { readonly deleted?: boolean };
 
 /** Which entries of the audit trail; times are milliseconds since 1970, bounds are included, but for `after`. */
 export interface AuditTrailQuery {
@@ -83,7 +88,8 @@ export function createRegistryClient(options: ClientOptions) {
   return {
     url: transport.url,
 
-    listModels(query: PageQuery = {}, o?: CallOptions): Promise<Page<Model>> {
+    /** With `deleted`, those that can be restored; so do the lists of versions and datasets. */
+    listModels(query: DeletablePageQuery = {}, o?: CallOptions): Promise<Page<Model>> {
       return transport.json(ModelPage, get('/v1/models', query), o);
     },
     getModel(model: string, o?: CallOptions): Promise<Model> {
@@ -100,8 +106,19 @@ export function createRegistryClient(options: ClientOptions) {
     ): Promise<Model> {
       return transport.json(Model, { method: 'PATCH', path: ofModel(model), json: body, idempotent: false }, o);
     },
+    /** With its versions and aliases. FAILED_PRECONDITION, with who needs one of them. */
+    deleteModel(model: string, expectedRevision: number, o?: CallOptions): Promise<void> {
+      return transport.done(
+        { method: 'DELETE', path: ofModel(model), query: { expectedRevision }, idempotent: false },
+        o,
+      );
+    },
+    /** By its id, or by the name that it had. */
+    restoreModel(model: string, o?: CallOptions): Promise<Model> {
+      return transport.json(Model, { method: 'POST', path: `${ofModel(model)}/restore`, idempotent: false }, o);
+    },
 
-    listVersions(model: string, query: PageQuery = {}, o?: CallOptions): Promise<Page<Version>> {
+    listVersions(model: string, query: DeletablePageQuery = {}, o?: CallOptions): Promise<Page<Version>> {
       return transport.json(VersionPage, get(`${ofModel(model)}/versions`, query), o);
     },
     /** `version` is a number or an id. */
@@ -131,17 +148,29 @@ export function createRegistryClient(options: ClientOptions) {
       { description, tags, idempotencyKey, ...o }: UploadOptions = {},
     ): Promise<Version> {
       const locals = typeof source === 'string' ? await filesOf(source) : source;
-      const files = await uploadFiles(transport, locals, o, TRANSFER_TIMEOUT_MS);
-      return this.createVersion(
-        model,
-        {
-          files,
-          ...(description === undefined ? {} : { description }),
-          ...(tags === undefined ? {} : { tags }),
-          ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-        },
-        o,
+      return putAgainIfGone(
+        () => uploadFiles(transport, locals, o, TRANSFER_TIMEOUT_MS),
+        (files) =>
+          this.createVersion(
+            model,
+            {
+              files,
+              ...(description === undefined ? {} : { description }),
+              ...(tags === undefined ? {} : { tags }),
+              ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+            },
+            o,
+          ),
       );
+    },
+    /** FAILED_PRECONDITION, with who needs it, where an endpoint serves it, an alias points at it, or one was made from it. */
+    deleteVersion(model: string, version: number | string, o?: CallOptions): Promise<void> {
+      const path = `${ofModel(model)}/versions/${segment(String(version))}`;
+      return transport.done({ method: 'DELETE', path, idempotent: false }, o);
+    },
+    restoreVersion(model: string, version: number | string, o?: CallOptions): Promise<Version> {
+      const path = `${ofModel(model)}/versions/${segment(String(version))}/restore`;
+      return transport.json(Version, { method: 'POST', path, idempotent: false }, o);
     },
     /** One small file of a version as text: `assay.json`, `MLmodel`. */
     async readPackageFile(versionId: string, path: string, o?: CallOptions): Promise<string> {
@@ -257,6 +286,12 @@ export function createRegistryClient(options: ClientOptions) {
     },
     verifyAudit(o?: CallOptions): Promise<AuditVerification> {
       return transport.json(AuditVerification, { ...get('/v1/audit/verify'), timeoutMs: TRANSFER_TIMEOUT_MS }, o);
+    },
+
+    /** Tells what is not needed any more; with `delete`, removes it. Minutes, where there is much. */
+    collect(body: CollectRequest = {}, o?: CallOptions): Promise<Collection> {
+      const call: Call = { method: 'POST', path: '/v1/collect', json: body, idempotent: body.delete !== true };
+      return transport.json(Collection, { ...call, timeoutMs: TRANSFER_TIMEOUT_MS }, o);
     },
 
     close: (): Promise<void> => transport.close(),

@@ -11,6 +11,7 @@ import {
   Page,
   type PageQuery,
 } from '@assay/contracts';
+import { putAgainIfGone } from './put-again.ts';
 import {
   type DatasetFilesOf,
   downloadDatasetFiles,
@@ -45,14 +46,18 @@ export function datasetMethods(transport: Transport, transferTimeoutMs: number) 
 
   return {
     /** By name. */
-    listDatasets(query: PageQuery = {}, o?: CallOptions): Promise<Page<Dataset>> {
+    listDatasets(query: PageQuery & { readonly deleted?: boolean } = {}, o?: CallOptions): Promise<Page<Dataset>> {
       return transport.json(DatasetPage, get('/v1/datasets', query), o);
     },
     getDataset(name: string, o?: CallOptions): Promise<Dataset> {
       return transport.json(Dataset, get(`/v1/datasets/${segment(name)}`), o);
     },
     /** Newest first. */
-    listDatasetVersions(name: string, query: PageQuery = {}, o?: CallOptions): Promise<Page<DatasetVersionSummary>> {
+    listDatasetVersions(
+      name: string,
+      query: PageQuery & { readonly deleted?: boolean } = {},
+      o?: CallOptions,
+    ): Promise<Page<DatasetVersionSummary>> {
       return transport.json(DatasetVersionPage, get(versionsOf(name), query), o);
     },
     /** Without a number, the newest. */
@@ -71,6 +76,22 @@ export function datasetMethods(transport: Transport, transferTimeoutMs: number) 
     getDatasetLineage(name: string, version?: number, query: PageQuery = {}, o?: CallOptions): Promise<DatasetLineage> {
       return transport.json(DatasetLineage, get(`${versionsOf(name)}/${version ?? 'latest'}/lineage`, query), o);
     },
+    /** FAILED_PRECONDITION, with who needs it, where a version of a model or of a dataset was made from it. */
+    deleteDatasetVersion(name: string, version: number, o?: CallOptions): Promise<void> {
+      return transport.done({ method: 'DELETE', path: `${versionsOf(name)}/${version}`, idempotent: false }, o);
+    },
+    restoreDatasetVersion(name: string, version: number, o?: CallOptions): Promise<DatasetVersion> {
+      const path = `${versionsOf(name)}/${version}/restore`;
+      return transport.json(DatasetVersion, { method: 'POST', path, idempotent: false }, o);
+    },
+    /** With all its versions. */
+    deleteDataset(name: string, o?: CallOptions): Promise<void> {
+      return transport.done({ method: 'DELETE', path: `/v1/datasets/${segment(name)}`, idempotent: false }, o);
+    },
+    restoreDataset(name: string, o?: CallOptions): Promise<Dataset> {
+      const path = `/v1/datasets/${segment(name)}/restore`;
+      return transport.json(Dataset, { method: 'POST', path, idempotent: false }, o);
+    },
     /** Uploads the files that the registry does not have yet, for a version that is registered later. */
     putDatasetFiles(files: readonly LocalDatasetFile[], o: CallOptions = {}): Promise<DatasetFile[]> {
       return uploadDatasetFiles(transport, files, o, transferTimeoutMs);
@@ -87,8 +108,10 @@ export function datasetMethods(transport: Transport, transferTimeoutMs: number) 
       { files: locals, ...about }: RegisterDataset,
       o: CallOptions = {},
     ): Promise<DatasetVersion> {
-      const files = await uploadDatasetFiles(transport, locals, o, transferTimeoutMs);
-      return createDatasetVersion(name, { ...about, files }, o);
+      return putAgainIfGone(
+        () => uploadDatasetFiles(transport, locals, o, transferTimeoutMs),
+        (files) => createDatasetVersion(name, { ...about, files }, o),
+      );
     },
     /**
      * Downloads the files of a version into `dir`, each checked against its digest. The folder is whole or absent: it gets

@@ -137,10 +137,14 @@ describe('the scope', () => {
     ['POST', '/v1/models', ['register']],
     ['PATCH', '/v1/models/m', ['register']],
     ['GET', '/v1/models/m', ['read']],
+    ['DELETE', '/v1/models/m?expectedRevision=1', ['register']],
+    ['POST', '/v1/models/m/restore', ['register']],
     ['GET', '/v1/models/m/versions', ['read']],
     ['POST', '/v1/models/m/versions', ['register']],
     ['GET', '/v1/models/m/versions/1', ['read']],
     ['GET', '/v1/models/m/versions/1/lineage', ['read']],
+    ['DELETE', '/v1/models/m/versions/1', ['register']],
+    ['POST', '/v1/models/m/versions/1/restore', ['register']],
     ['GET', '/v1/versions/v', ['read']],
     ['GET', '/v1/versions/v/files/f', ['read']],
     ['HEAD', `/v1/blobs/${'0'.repeat(64)}`, ['read', 'register']],
@@ -158,6 +162,10 @@ describe('the scope', () => {
     ['GET', '/v1/datasets/d/versions/1/changes', ['read']],
     ['GET', '/v1/dataset-versions/d', ['read']],
     ['GET', '/v1/datasets/d/versions/1/files/f', ['read']],
+    ['DELETE', '/v1/datasets/d', ['register']],
+    ['POST', '/v1/datasets/d/restore', ['register']],
+    ['DELETE', '/v1/datasets/d/versions/1', ['register']],
+    ['POST', '/v1/datasets/d/versions/1/restore', ['register']],
     ['GET', '/v1/endpoints', ['read']],
     ['GET', '/v1/endpoints/e', ['read']],
     ['GET', '/v1/endpoints/e/shadows', ['read']],
@@ -184,6 +192,7 @@ describe('the scope', () => {
     ['POST', '/v1/webhooks/w/test', []],
     ['GET', '/v1/webhooks/w/deliveries', []],
     ['POST', '/v1/webhooks/w/deliveries/d/replay', []],
+    ['POST', '/v1/collect', []],
   ];
 
   it('decides over every route of the registry, and no route is forgotten here', async () => {

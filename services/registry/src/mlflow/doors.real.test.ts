@@ -266,7 +266,7 @@ describe('a version that MLflow registers', () => {
       name: 'm',
       version: '3',
     });
-    expect(served.body.message).toContain('endpoint m serves version 3 of m');
+    expect(served.body.message).toContain('version 3 of m is needed: endpoint m serves version 3');
     expect((await registry.call<MlflowError>('DELETE', `${API}/registered-models/delete`, { name: 'm' })).status).toBe(
       400,
     );
