@@ -77,7 +77,7 @@ chart-test: setup build .cache/bin/.chart-tools ## Check the Helm chart and the 
 .PHONY: soak
 soak: setup build $(PYTHON_DIR)/.assay-setup ## Run the long forms of the kill and load tests
 	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) SOAK_RECORDS=100000 SOAK_KILLS=20 SOAK_FREEZES=4 SOAK_RESTARTS=10 $(VITEST) --project system test/kafka
-	@SOAK_KILLS=20 $(VITEST) --project real services/batch
+	@SOAK_KILLS=20 $(VITEST) --project real services/batch services/registry/src/collection/killed-collection
 	@SOAK_VERSIONS=200 $(VITEST) --project real services/registry/src/store/register-at-once.real.test.ts
 
 .PHONY: gpu-test

@@ -36,6 +36,7 @@ describe('on PostgreSQL', async () => {
   await import('./http/governance.real.test.ts');
   await import('./http/datasets.real.test.ts');
   await import('./http/endpoints.real.test.ts');
+  await import('./http/deletions.real.test.ts');
   await import('./http/lineage.real.test.ts');
   await import('./http/webhooks.real.test.ts');
   await import('./http/audit-replay.real.test.ts');
@@ -45,6 +46,8 @@ describe('on PostgreSQL', async () => {
   await import('./service.real.test.ts');
   await import('./mlflow/mlflow.real.test.ts');
   await import('./backup/backup.real.test.ts');
+  await import('./collection/collection.real.test.ts');
+  await import('./collection/collection-races.real.test.ts');
 
   it('answers 503 with one clear line while the server is away, and goes on when it is back', async () => {
     await using registry = await startRegistry();

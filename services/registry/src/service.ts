@@ -9,6 +9,7 @@ import { createLogger, createMetrics, environmentName, type Logger, lockDataDir,
 import { openBootstrapFolder } from './bootstrap-folder.ts';
 import { startCheckpointer } from './checkpoints/checkpointer.ts';
 import { makeSigningKey, readSigningKeys, type SigningKeys } from './checkpoints/signing-key.ts';
+import type { CollectionTimes } from './collection/collect.ts';
 import { startCollector } from './collection/collector.ts';
 import { type RegistryConfig, registryConfig } from './config.ts';
 import { createRevisionWatch, type RevisionWatch } from './domain/revision-watch.ts';
@@ -51,6 +52,8 @@ export interface RegistryDeps {
   readonly blobs?: BlobStore;
   /** Instead of loading the graph in a child process. */
   readonly checkPackage?: CheckPackage;
+  /** Instead of those that are right for any store. */
+  readonly collectionTimes?: CollectionTimes;
 }
 
 /** The whole schema of the registry's database, oldest first. */
@@ -162,7 +165,7 @@ async function assemble(
     checkPackage: deps.checkPackage ?? checkInChild(config),
   };
   const packager = startPackager({ registration, config, log, makePackage: makeInChild(config) });
-  const collector = startCollector({ store, blobs, log, metrics, config });
+  const collector = startCollector({ store, blobs, log, metrics, config, times: deps.collectionTimes });
   const parts: Parts = {
     config,
     store,

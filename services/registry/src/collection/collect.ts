@@ -30,7 +30,7 @@ import { namedKeys } from './named-keys.ts';
 const PREFIXES = ['sha256/', 'artifacts/'];
 const BLOBS_AT_ONCE = 100;
 const DELETES_AT_ONCE = 8;
-const LEASE_MS = 30_000;
+const TIMES: CollectionTimes = { leaseMs: 30_000, settledAfterMs: SETTLED_AFTER_MS };
 
 export interface CollectorParts {
   readonly store: Store;
@@ -38,13 +38,19 @@ export interface CollectorParts {
   readonly log: Logger;
 }
 
+export interface CollectionTimes {
+  /** How long a collection that was killed holds up the next one at most. */
+  readonly leaseMs: number;
+  /** How long a content is not taken again after a collection was killed while it deleted it. */
+  readonly settledAfterMs: number;
+}
+
 export interface CollectOptions {
   readonly actor: Actor;
   readonly retentionMs: number;
   readonly graceMs: number;
   readonly signal: AbortSignal;
-  /** How long a content is not taken again after a collection was killed while it deleted it. */
-  readonly settledAfterMs?: number;
+  readonly times?: CollectionTimes;
 }
 
 /** What a collection would do now; nothing is changed. */
@@ -85,21 +91,18 @@ export async function collect(parts: CollectorParts, options: CollectOptions): P
   const { database } = parts.store;
   await refuseEmptyDatabase(parts.store);
   const owner = randomUUID();
+  const { leaseMs } = options.times ?? TIMES;
   const report = newReport(options, true);
   const lease = leaseRow(database.db, 'collector');
-  const isHeld = await withLease(
-    lease,
-    { owner, leaseMs: LEASE_MS, signal: options.signal, log: parts.log },
-    async (signal) => {
-      try {
-        await collectAll(parts, { ...options, signal }, { owner, report });
-        await endCollection(database, owner);
-      } catch (error) {
-        await lease.release(owner).catch(() => undefined); // it runs out by itself
-        throw error;
-      }
-    },
-  );
+  const isHeld = await withLease(lease, { owner, leaseMs, signal: options.signal, log: parts.log }, async (signal) => {
+    try {
+      await collectAll(parts, { ...options, signal }, { owner, report });
+      await endCollection(database, owner);
+    } catch (error) {
+      await lease.release(owner).catch(() => undefined); // it runs out by itself
+      throw error;
+    }
+  });
   if (!isHeld) throw new AssayError('UNAVAILABLE', 'a collection is under way; try again when it has ended');
   return report;
 }
@@ -111,7 +114,7 @@ async function collectAll(
 ): Promise<void> {
   const { store, blobs } = parts;
   const { database } = store;
-  const { signal, settledAfterMs = SETTLED_AFTER_MS } = options;
+  const { signal, times: { settledAfterMs } = TIMES } = options;
   const before = report.startedAt - options.retentionMs;
   for (;;) {
     // What goes may be what kept something else: a version its run.

@@ -6,7 +6,7 @@ import type { RegistryConfig } from '../config.ts';
 import { COLLECTOR } from '../domain/principals.ts';
 import type { RegistryMetrics } from '../metrics.ts';
 import type { Actor } from '../store/change.ts';
-import { type CollectorParts, collect, planCollection } from './collect.ts';
+import { type CollectionTimes, type CollectorParts, collect, planCollection } from './collect.ts';
 
 export interface Collector {
   /** What would go, without changing anything. */
@@ -18,6 +18,7 @@ export interface Collector {
 
 export interface CollectorOptions extends CollectorParts {
   readonly metrics: RegistryMetrics;
+  readonly times?: CollectionTimes | undefined;
   readonly config: Pick<RegistryConfig, 'deletedRetentionMs' | 'unusedBlobGraceMs' | 'collectEveryMs'>;
 }
 
@@ -50,6 +51,7 @@ export function startCollector(options: CollectorOptions): Collector {
     retentionMs: config.deletedRetentionMs,
     graceMs: config.unusedBlobGraceMs,
     signal: AbortSignal.any([signal, stop.signal]),
+    ...(options.times === undefined ? {} : { times: options.times }),
   });
 
   async function run(actor: Actor, signal: AbortSignal): Promise<Collection> {
