@@ -158,6 +158,21 @@ describe('a collection', () => {
     await expectVerified();
   });
 
+  it('comes by itself as often as a setting says, and is counted', async () => {
+    await registry[Symbol.asyncDispose]();
+    await start({ ...AT_ONCE, collectEveryMs: 50 });
+    await addDataset('d', 'a\n1\n');
+    await registry.call('DELETE', '/v1/datasets/d');
+    const purges = async () =>
+      (await registry.call<Page<AuditEntry>>('GET', '/v1/audit?action=dataset-version.purge')).body;
+    await expect.poll(async () => (await purges()).items.length).toBe(1);
+    expect((await purges()).items).toMatchObject([{ principal: 'collector' }]);
+    await expect.poll(() => isThere(sha256Of(Buffer.from('a\n1\n')))).toBe(false);
+    const metrics = async () => (await fetch(`${registry.url}/metrics`)).text();
+    await expect.poll(metrics).toMatch(/^assay_registry_collected_blobs_total 1$/m);
+    expect(await metrics()).toMatch(/^assay_registry_collected_rows_total 1$/m);
+  });
+
   it('is refused where nothing was ever registered: the database may be the wrong one', async () => {
     await registry.put(Buffer.from('of another database'));
     const refused = await registry.fails('POST', '/v1/collect', { delete: true });
