@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type BlobStore, openBlobStore } from '@assay/blobs';
 import type { AuditEntry, AuditVerification, Collection, DatasetVersion, Model, Page, Version } from '@assay/contracts';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { makePackage, type RegistryUnderTest, sha256Of, startRegistry } from '../registry-under-test.ts';
 
 const noCheck = { checkPackage: async () => {} };
@@ -14,8 +14,6 @@ async function start(flags: Record<string, unknown> = AT_ONCE): Promise<void> {
   registry = await startRegistry({ deps: noCheck, flags });
   blobs = await openBlobStore(`file:${join(registry.dir, 'registry', 'blobs')}`);
 }
-beforeEach(() => start());
-afterEach(() => registry[Symbol.asyncDispose]());
 
 const collect = async (remove = true): Promise<Collection> => {
   const { status, body } = await registry.call<Collection>('POST', '/v1/collect', { delete: remove });
@@ -28,7 +26,8 @@ const isThere = async (sha256: string): Promise<boolean> => (await blobs.head(ke
 async function addModel(name: string, ...adds: number[]): Promise<Version[]> {
   await registry.call('POST', '/v1/models', { name });
   const versions: Version[] = [];
-  for (const each of adds) versions.push((await registry.register(name, await makePackage({ adds: each }))).body);
+  for (const each of adds)
+    versions.push((await registry.register(name, await makePackage({ adds: each, feature: `of_${name}` }))).body);
   return versions;
 }
 async function addDataset(name: string, text: string): Promise<DatasetVersion> {
@@ -49,6 +48,9 @@ const expectVerified = async (): Promise<void> => {
 };
 
 describe('a collection', () => {
+  beforeAll(() => start());
+  afterAll(() => registry[Symbol.asyncDispose]());
+
   it('removes what was put and never registered, and nothing that a version or a dataset names', async () => {
     const versions = await addModel('m', 1, 2);
     const table = await addDataset('d', 'a\n1\n');
@@ -64,9 +66,9 @@ describe('a collection', () => {
   });
 
   it('changes nothing unless it is told to, and lists then what goes', async () => {
-    await addModel('m', 1);
+    await addModel('planned', 1);
     await registry.put(Buffer.from('never registered'));
-    await registry.call('DELETE', '/v1/models/m/versions/1');
+    await registry.call('DELETE', '/v1/models/planned/versions/1');
     const [plan, again] = [await collect(false), await collect(false)];
     expect(plan).toMatchObject({ deleted: false, rowCount: 1, blobs: { count: 4 } });
     expect(again).toEqual({ ...plan, startedAt: again.startedAt });
@@ -75,57 +77,49 @@ describe('a collection', () => {
     expect(done.blobItems).toEqual(plan.blobItems);
   });
 
-  it('leaves what can be restored, and what is younger than the grace, alone', async () => {
-    await registry[Symbol.asyncDispose]();
-    await start({});
-    const [version] = await addModel('m', 1);
-    const unused = Buffer.from('to be registered soon');
-    await registry.put(unused);
-    await registry.call('DELETE', '/v1/models/m/versions/1');
-    const report = await collect();
-    expect(report).toMatchObject({ rowCount: 0, blobs: { count: 0 }, kept: { young: { count: 1 } } });
-    expect((await registry.call('POST', '/v1/models/m/versions/1/restore')).status).toBe(200);
-    for (const file of version?.files ?? [])
-      expect((await fetch(`${registry.url}/v1/versions/${version?.id}/files/${file.path}`)).status).toBe(200);
-  });
-
   it('removes a deleted version for good, its files unless another has them, and never gives its number again', async () => {
-    const shared = await makePackage({ adds: 1 });
-    await addModel('m', 1, 2);
+    const shared = await makePackage({ adds: 1, feature: 'of_shared' });
+    await addModel('shared', 1, 2);
     await registry.call('POST', '/v1/models', { name: 'other' });
     const kept = (await registry.register('other', shared)).body;
-    const [, second] = (await registry.call<Page<Version>>('GET', '/v1/models/m/versions')).body.items.toReversed();
+    const [, second] = (
+      await registry.call<Page<Version>>('GET', '/v1/models/shared/versions')
+    ).body.items.toReversed();
     for (const number of [1, 2])
-      expect((await registry.call('DELETE', `/v1/models/m/versions/${number}`)).status).toBe(204);
+      expect((await registry.call('DELETE', `/v1/models/shared/versions/${number}`)).status).toBe(204);
     const report = await collect();
     expect(report.rows).toMatchObject([
-      { kind: 'version', name: 'm 1' },
-      { kind: 'version', name: 'm 2' },
+      { kind: 'version', name: 'shared 1' },
+      { kind: 'version', name: 'shared 2' },
     ]);
     for (const sha256 of filesOf(kept)) expect(await isThere(sha256)).toBe(true);
     const onlyOfSecond = filesOf(second as Version).filter((sha256) => !filesOf(kept).includes(sha256)); // it was registered above
     expect(onlyOfSecond.length).toBeGreaterThan(0);
     for (const sha256 of onlyOfSecond) expect(await isThere(sha256)).toBe(false);
-    expect((await registry.fails('POST', '/v1/models/m/versions/2/restore')).status).toBe(404);
-    expect((await registry.register('m', await makePackage({ adds: 3 }))).body.version).toBe(3);
-    const purged = await registry.call<Page<AuditEntry>>('GET', '/v1/audit?action=version.purge');
-    expect(purged.body.items).toHaveLength(2);
+    expect((await registry.fails('POST', '/v1/models/shared/versions/2/restore')).status).toBe(404);
+    expect((await registry.register('shared', await makePackage({ adds: 3 }))).body.version).toBe(3);
+    const purged = await registry.call<Page<AuditEntry>>('GET', `/v1/audit?resource=version/${second?.id}`);
+    expect(purged.body.items.map(({ action }) => action)).toEqual([
+      'version.register',
+      'version.delete',
+      'version.purge',
+    ]);
     await expectVerified();
   });
 
   it('removes a deleted model and a deleted dataset with all their versions', async () => {
-    const versions = await addModel('m', 1, 2);
-    const table = await addDataset('d', 'a\n1\n');
-    await registry.call('PUT', '/v1/models/m/aliases/candidate', { version: 1, expectedRevision: 0 });
-    const { revision } = (await registry.call<Model>('GET', '/v1/models/m')).body;
-    expect((await registry.call('DELETE', `/v1/models/m?expectedRevision=${revision}`)).status).toBe(204);
-    expect((await registry.call('DELETE', '/v1/datasets/d')).status).toBe(204);
+    const versions = await addModel('whole', 1, 2);
+    const table = await addDataset('whole', 'a\n11\n');
+    await registry.call('PUT', '/v1/models/whole/aliases/candidate', { version: 1, expectedRevision: 0 });
+    const { revision } = (await registry.call<Model>('GET', '/v1/models/whole')).body;
+    expect((await registry.call('DELETE', `/v1/models/whole?expectedRevision=${revision}`)).status).toBe(204);
+    expect((await registry.call('DELETE', '/v1/datasets/whole')).status).toBe(204);
     const report = await collect();
     expect(report.rows.map(({ kind }) => kind).sort()).toEqual(['dataset-version', 'model', 'version', 'version']);
     for (const sha256 of [...filesOf(...versions), ...table.files.map((file) => file.sha256)])
       expect(await isThere(sha256)).toBe(false);
     expect((await registry.call<Page<Model>>('GET', '/v1/models?deleted=true')).body.items).toEqual([]);
-    expect((await addDataset('d', 'a\n2\n')).version).toBe(2);
+    expect((await addDataset('whole', 'a\n12\n')).version).toBe(2);
     await expectVerified();
   });
 
@@ -143,9 +137,9 @@ describe('a collection', () => {
       return body.run.info.run_id;
     };
     const [needed, unneeded] = [await startRun(), await startRun()];
-    await registry.call('POST', '/v1/models', { name: 'm' });
+    await registry.call('POST', '/v1/models', { name: 'logged' });
     const source = `mlflow-artifacts:/0/${needed}/artifacts/model`;
-    expect((await api('model-versions/create', { name: 'm', source, run_id: needed })).status).toBe(200);
+    expect((await api('model-versions/create', { name: 'logged', source, run_id: needed })).status).toBe(200);
     for (const run_id of [needed, unneeded]) expect((await api('runs/delete', { run_id })).status).toBe(200);
     const plan = await collect(false);
     expect(plan.rows).toMatchObject([{ kind: 'run', id: unneeded }]);
@@ -157,9 +151,25 @@ describe('a collection', () => {
     expect((await fetch(`${registry.url}${kept}`)).status).toBe(200);
     await expectVerified();
   });
+});
+
+describe('a collection of a registry of its own', () => {
+  afterEach(() => registry[Symbol.asyncDispose]());
+
+  it('leaves what can be restored, and what is younger than the grace, alone', async () => {
+    await start({});
+    const [version] = await addModel('m', 1);
+    const unused = Buffer.from('to be registered soon');
+    await registry.put(unused);
+    await registry.call('DELETE', '/v1/models/m/versions/1');
+    const report = await collect();
+    expect(report).toMatchObject({ rowCount: 0, blobs: { count: 0 }, kept: { young: { count: 1 } } });
+    expect((await registry.call('POST', '/v1/models/m/versions/1/restore')).status).toBe(200);
+    for (const file of version?.files ?? [])
+      expect((await fetch(`${registry.url}/v1/versions/${version?.id}/files/${file.path}`)).status).toBe(200);
+  });
 
   it('comes by itself as often as a setting says, and is counted', async () => {
-    await registry[Symbol.asyncDispose]();
     await start({ ...AT_ONCE, collectEveryMs: 50 });
     await addDataset('d', 'a\n1\n');
     await registry.call('DELETE', '/v1/datasets/d');
@@ -174,6 +184,7 @@ describe('a collection', () => {
   });
 
   it('is refused where nothing was ever registered: the database may be the wrong one', async () => {
+    await start();
     await registry.put(Buffer.from('of another database'));
     const refused = await registry.fails('POST', '/v1/collect', { delete: true });
     expect([refused.status, refused.body.error.code]).toEqual([412, 'FAILED_PRECONDITION']);
