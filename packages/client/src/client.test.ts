@@ -299,6 +299,21 @@ describe('a package folder', () => {
     expect(requests.at(-1)).toBe('POST /v1/models/m/versions');
   });
 
+  test('whose content was collected between the look and the registration is put again, once', async () => {
+    const dir = await folder();
+    await writeFile(join(dir, 'model.onnx'), 'unused for long');
+    let isThere = true;
+    const { url, requests } = await peer(async (request, response) => {
+      await readAll(request);
+      if (request.method === 'HEAD') return void response.writeHead(isThere ? 200 : 404).end();
+      if (request.method === 'PUT') return answer(response, 201, {});
+      isThere = false;
+      answer(response, 412, errorBody('FAILED_PRECONDITION', 'put it first', { retryable: false }));
+    });
+    expect((await errorOf(registry(url).uploadPackage('m', dir))).code).toBe('FAILED_PRECONDITION');
+    expect(requests.map((line) => line.split(' ')[0])).toEqual(['HEAD', 'POST', 'HEAD', 'PUT', 'POST']);
+  });
+
   test('whose upload is refused early gives the reason of the registry', async () => {
     const dir = await folder();
     await writeFile(join(dir, 'model.onnx'), Buffer.alloc(20_000_000));

@@ -127,20 +127,22 @@ async function collectAll(
   await purgeMetrics(database.db, signal);
 
   await beginLooking(database, owner);
+  let sendUntil = Date.now() + DELETE_WITHIN_MS;
   const left = await takeOver(database, owner, settledAfterMs);
   for (const some of inChunks(left, BLOBS_AT_ONCE)) {
     await deleteBlobs(
       blobs,
       some.map(({ blob_key: key }) => key),
-      signal,
+      { sendUntil, signal },
     );
     await leaveCondemned(database.db, owner, some);
   }
   const named = await namedKeys(database.db, { ids: new Set(), folders: new Set() }, signal);
   for await (const some of unnamedBlobs(blobs, named, report, options)) {
+    sendUntil = Date.now() + DELETE_WITHIN_MS; // from before it is condemned: whatever freezes this process meanwhile
     const free = await condemn(database, owner, some, settledAfterMs);
     const keys = new Set(free.map(({ key }) => key));
-    await deleteBlobs(blobs, [...keys], signal);
+    await deleteBlobs(blobs, [...keys], { sendUntil, signal });
     await acquit(database.db, owner, [...keys]);
     for (const blob of some) {
       if (keys.has(blob.key)) addBlob(report, blob);
@@ -170,12 +172,18 @@ async function* unnamedBlobs(
   if (some.length > 0) yield some;
 }
 
-async function deleteBlobs(blobs: BlobStore, keys: readonly string[], signal: AbortSignal): Promise<void> {
-  const inTime = AbortSignal.any([signal, AbortSignal.timeout(DELETE_WITHIN_MS)]);
+async function deleteBlobs(
+  blobs: BlobStore,
+  keys: readonly string[],
+  { sendUntil, signal }: { readonly sendUntil: number; readonly signal: AbortSignal },
+): Promise<void> {
+  const inTime = AbortSignal.any([signal, AbortSignal.timeout(Math.max(0, sendUntil - Date.now()))]);
   const waiting = [...keys];
   const deleteNext = async (): Promise<void> => {
     for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
       inTime.throwIfAborted();
+      // A process that was frozen runs this before its timers.
+      if (Date.now() >= sendUntil) throw new AssayError('UNAVAILABLE', 'the blob store was too slow; collect again');
       await blobs.delete(key, { signal: inTime });
     }
   };

@@ -28,10 +28,12 @@ export const KEYS_AT_ONCE = 500;
 export interface BlobClaim {
   readonly id: string;
   readonly keys: readonly string[];
+  /** It need not be given up. */
+  isSettled: boolean;
 }
 
 /** Of what names no blob. */
-export const NO_CLAIM: BlobClaim = { id: '', keys: [] };
+export const NO_CLAIM: BlobClaim = { id: '', keys: [], isSettled: true };
 
 type Writable = Pick<Database<RegistryTables>, 'transaction'>;
 
@@ -44,7 +46,7 @@ export async function claimBlobs(
   keys: readonly string[],
   forMs = REGISTRATION_CLAIM_MS,
 ): Promise<BlobClaim> {
-  const claim = { id: newId('clm'), keys: [...new Set(keys)] };
+  const claim = { id: newId('clm'), keys: [...new Set(keys)], isSettled: false };
   await insertClaim(database, claim, forMs);
   return claim;
 }
@@ -54,7 +56,11 @@ export function claimPut(database: Writable, key: string, forMs: number): Promis
   return insertClaim(database, { id: PUT, keys: [key] }, forMs);
 }
 
-async function insertClaim(database: Writable, { id, keys }: BlobClaim, forMs: number): Promise<void> {
+async function insertClaim(
+  database: Writable,
+  { id, keys }: Omit<BlobClaim, 'isSettled'>,
+  forMs: number,
+): Promise<void> {
   if (keys.length === 0) return;
   await database.transaction(async (trx) => {
     const until_ms = Date.now() + forMs;
@@ -85,7 +91,8 @@ async function refuseCondemned(trx: Queryable, keys: readonly string[]): Promise
  * In the transaction that names the blobs.
  * @throws AssayError UNAVAILABLE where the claim has run out
  */
-export async function settleClaim(trx: Queryable, { id, keys }: BlobClaim): Promise<void> {
+export async function settleClaim(trx: Queryable, claim: BlobClaim): Promise<void> {
+  const { id, keys } = claim;
   if (keys.length === 0) return;
   const held = await trx
     .selectFrom('blob_claims')
@@ -98,6 +105,7 @@ export async function settleClaim(trx: Queryable, { id, keys }: BlobClaim): Prom
       'the registration took so long that its contents are not held any more; try again',
     );
   }
+  claim.isSettled = true; // where the transaction fails after all, the claim runs out by itself
   const { owner, until_ms } = await trx.selectFrom('collector').selectAll().executeTakeFirstOrThrow();
   if (owner !== null && until_ms > Date.now()) {
     await trx.updateTable('blob_claims').set({ is_named: 1 }).where('claim_id', '=', id).execute();
@@ -121,12 +129,13 @@ export async function withClaim<T>(
   try {
     return await register(claim);
   } finally {
-    await database.db
-      .deleteFrom('blob_claims')
-      .where('claim_id', '=', claim.id)
-      .where('is_named', '=', 0)
-      .execute()
-      .catch(() => undefined); // it runs out by itself
+    if (!claim.isSettled) {
+      await database.db
+        .deleteFrom('blob_claims')
+        .where('claim_id', '=', claim.id)
+        .execute()
+        .catch(() => undefined); // it runs out by itself
+    }
   }
 }
 

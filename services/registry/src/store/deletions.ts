@@ -1,5 +1,7 @@
 /** Deleting models and versions: soft, and never what somebody needs. Their ids and numbers stay taken. */
 import { nameOnceDeleted } from '../domain/names.ts';
+import { forgetFolder } from '../mlflow/store/artifacts.ts';
+import { versionRoot } from '../mlflow/store/version-files.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
 import { type ModelRow, modelChanged, requireModel, toModel } from './models.ts';
 import { refuseNeededVersions } from './needs.ts';
@@ -58,11 +60,7 @@ export function deleteModel(
       .orderBy('version')
       .execute();
     await refuseNeededVersions(change.trx, { what: `model ${model.name}`, versions: rows }, 'go with it');
-    await change.trx
-      .deleteFrom('mlflow_versions')
-      .where('model_id', '=', model.id)
-      .where('is_pending', '=', 1)
-      .execute();
+    await forgetPending(change, model);
     for (const row of rows) await removeVersion(change, model, row);
     const row = await change.trx
       .updateTable('models')
@@ -80,17 +78,14 @@ export function deleteModel(
   });
 }
 
-/** A version that a client of MLflow has registered, and that waits for its package, is no version yet. */
-async function forgetPending({ trx }: Change, model: ModelRow, numberOrId: number | string): Promise<boolean> {
-  const { numDeletedRows } = await trx
-    .deleteFrom('mlflow_versions')
-    .where('model_id', '=', model.id)
-    .where('is_pending', '=', 1)
-    .where((eb) =>
-      typeof numberOrId === 'number' ? eb('version', '=', numberOrId) : eb('version_id', '=', numberOrId),
-    )
-    .executeTakeFirstOrThrow();
-  return numDeletedRows > 0n;
+/** A version that a client of MLflow has registered, and that waits for its package, is no version yet. Without a number, all. */
+async function forgetPending({ trx }: Change, model: ModelRow, numberOrId?: number | string): Promise<boolean> {
+  let query = trx.deleteFrom('mlflow_versions').where('model_id', '=', model.id).where('is_pending', '=', 1);
+  if (typeof numberOrId === 'number') query = query.where('version', '=', numberOrId);
+  if (typeof numberOrId === 'string') query = query.where('version_id', '=', numberOrId);
+  const rows = await query.returning('version_id').execute();
+  for (const { version_id: id } of rows) await forgetFolder(trx, versionRoot(id));
+  return rows.length > 0;
 }
 
 async function removeVersion(change: Change, model: ModelRow, row: VersionsTable): Promise<void> {

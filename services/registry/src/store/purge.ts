@@ -1,4 +1,5 @@
 /** Removing the rows of what was deleted longer ago than it is kept, for good; its audit entries stay. */
+import { forgetFolder } from '../mlflow/store/artifacts.ts';
 import { inChunks } from './blob-claims.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
 import { type ExpiredRow, isExpired } from './expired.ts';
@@ -23,7 +24,7 @@ export async function purge(
       for (const row of some) {
         if (!(await isExpired(change.trx, row, before))) continue;
         await REMOVERS[row.kind](change, row.id);
-        if (row.folder !== undefined) await removeFolder(change.trx, row.folder);
+        if (row.folder !== undefined) await forgetFolder(change.trx, row.folder);
         change.record(`${row.kind}.purge`, `${row.kind}/${row.id}`, { name: row.name, deletedAt: row.deletedAt });
         done.push(row);
       }
@@ -82,12 +83,6 @@ const REMOVERS: Readonly<Record<ExpiredRow['kind'], (change: Change, id: string)
     await trx.deleteFrom('mlflow_experiments').where('id', '=', id).execute();
   },
 };
-
-/** Everything below a folder is one range of the key: "/" is followed by "0". */
-async function removeFolder(trx: Queryable, folder: string): Promise<void> {
-  await trx.deleteFrom('mlflow_artifacts').where('path', '>', `${folder}/`).where('path', '<', `${folder}0`).execute();
-  await trx.deleteFrom('mlflow_artifacts').where('path', '=', folder).execute();
-}
 
 /** Metrics of runs that are gone, a metric at a time; also those that a purge that was killed has left. */
 export async function purgeMetrics(db: Queryable, signal: AbortSignal): Promise<void> {

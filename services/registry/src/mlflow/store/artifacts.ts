@@ -47,7 +47,7 @@ export async function putArtifact(
   const key = `artifacts/${id.slice(0, 2)}/${id}`;
   return withClaim(store.database, [key], async (claim) => {
     const stored = await blobs.put(key, body, options);
-    let unused: string[] = [key];
+    let unused: string[] = [];
     try {
       await store.database.transaction(async (trx) => {
         await addFolders(trx, path);
@@ -69,8 +69,11 @@ export async function putArtifact(
         await settleClaim(trx, claim);
         unused = before?.blob_key == null ? [] : await unnamed(trx, [before.blob_key]);
       });
+    } catch (error) {
+      // Where the connection was lost during the commit it may be named now. What nothing names is collected later.
+      if (AssayError.from(error).code !== 'UNAVAILABLE') unused = [key];
+      throw error;
     } finally {
-      // Whatever was not named, or is named no more. What a process that is killed here leaves is collected.
       for (const each of unused) await blobs.delete(each);
     }
   });
@@ -122,6 +125,16 @@ export async function isFile(db: Queryable, path: string): Promise<boolean> {
   return (await findRow(db, path))?.blob_key != null;
 }
 
+/** A folder with all in it, in a larger change; contents that nothing names any more are collected. */
+export async function forgetFolder(trx: Queryable, folder: string): Promise<void> {
+  await trx
+    .deleteFrom('mlflow_artifacts')
+    .where(...inFolder(folder)[0])
+    .where(...inFolder(folder)[1])
+    .execute();
+  await trx.deleteFrom('mlflow_artifacts').where('path', '=', folder).execute();
+}
+
 /** Removes a file, or a folder with all in it. @throws AssayError NOT_FOUND */
 export async function deleteArtifact(
   parts: { readonly store: Store; readonly blobs: BlobStore },
@@ -137,12 +150,7 @@ export async function deleteArtifact(
       .where(...inFolder(path)[0])
       .where(...inFolder(path)[1])
       .execute();
-    await trx
-      .deleteFrom('mlflow_artifacts')
-      .where(...inFolder(path)[0])
-      .where(...inFolder(path)[1])
-      .execute();
-    await trx.deleteFrom('mlflow_artifacts').where('path', '=', path).execute();
+    await forgetFolder(trx, path);
     const keys = [row, ...below].flatMap(({ blob_key }) => (blob_key === null ? [] : [blob_key]));
     return unnamed(trx, keys);
   });
