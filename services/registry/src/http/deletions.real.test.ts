@@ -116,6 +116,21 @@ describe('a deleted version', () => {
     await remove(`/v1/models/child/versions/${child.version}`);
     expect((await remove('/v1/models/needed/versions/1')).status).toBe(204);
   });
+
+  it('is refused while an endpoint compares it as a shadow', async () => {
+    await addVersion('shadowed');
+    const shadow = await addVersion('shadowed');
+    await registry.call('PUT', '/v1/models/shadowed/aliases/champion', { version: 1, expectedRevision: 0 });
+    const put = (shadows: unknown[], expectedRevision: number) =>
+      registry.call('PUT', '/v1/endpoints/shadowed', { shadows, expectedRevision });
+    expect((await put([{ versionId: shadow.id, ratio: 1 }], 1)).status).toBe(200);
+    const refused = await remove('/v1/models/shadowed/versions/2');
+    expect(refused.body.error.details).toEqual([
+      { place: 'endpoint shadowed', message: 'has version 2 as a shadow; take it from there first' },
+    ]);
+    expect((await put([], 2)).status).toBe(200);
+    expect((await remove('/v1/models/shadowed/versions/2')).status).toBe(204);
+  });
 });
 
 describe('a deleted model', () => {

@@ -1,6 +1,7 @@
 /** Who needs a version or a dataset version, and would be left without it. */
 import { AssayError, type ErrorDetail, type Variant } from '@assay/contracts';
 import { inChunks } from './blob-claims.ts';
+import { shadowsOf } from './endpoint-rows.ts';
 import { fedBy } from './fed-versions.ts';
 import { fromJson, type Queryable } from './tables.ts';
 
@@ -48,15 +49,20 @@ async function servingEndpoints(db: Queryable, { versions }: Leaving): Promise<E
   const numbers = new Map(versions.map((row) => [row.id, row.version]));
   const rows = await db
     .selectFrom('endpoints')
-    .select(['name', 'variants'])
+    .select(['name', 'variants', 'shadows'])
     .where('deleted_at', 'is', null)
     .orderBy('name')
     .execute();
-  return rows.flatMap(({ name, variants }) => {
-    const served = fromJson<Variant[]>(variants).find(({ versionId }) => numbers.has(versionId));
-    if (served === undefined) return [];
-    const message = `serves version ${numbers.get(served.versionId)}; delete the endpoint, or give it another version, first`;
-    return [{ place: `endpoint ${name}`, message }];
+  return rows.flatMap((row) => {
+    const place = `endpoint ${row.name}`;
+    const served = fromJson<Variant[]>(row.variants).find(({ versionId }) => numbers.has(versionId));
+    if (served !== undefined) {
+      const which = `serves version ${numbers.get(served.versionId)}`;
+      return [{ place, message: `${which}; delete the endpoint, or give it another version, first` }];
+    }
+    const shadow = shadowsOf(row).find(({ versionId }) => numbers.has(versionId));
+    if (shadow === undefined) return [];
+    return [{ place, message: `has version ${numbers.get(shadow.versionId)} as a shadow; take it from there first` }];
   });
 }
 

@@ -45,6 +45,10 @@ const REMOVERS: Readonly<Record<ExpiredRow['kind'], (change: Change, id: string)
       'mlflow_versions',
     ] as const)
       await trx.deleteFrom(table).where('version_id', '=', id).execute();
+    await trx
+      .deleteFrom('shadow_reports')
+      .where((eb) => eb.or([eb('version_id', '=', id), eb('primary_version_id', '=', id)]))
+      .execute();
     await trx.deleteFrom('versions').where('id', '=', id).execute();
   },
   async model({ trx }, id) {
