@@ -144,6 +144,10 @@ describe('the bundle', () => {
       .poll(async () => (await assay('score', 'double', '--record', '{"x": 1.5}')).out, { timeout: 20_000 })
       .toMatch(/^PRODUCT.*\n3 /);
 
+    const jobEnds = () => json('audit', '--action', 'job.end');
+    await expect.poll(jobEnds, { timeout: 20_000 }).toMatchObject({
+      items: [{ principal: 'training', details: { state: 'succeeded', toldBy: '/assay/training' } }],
+    });
     expect(await json('audit', 'verify')).toMatchObject({ valid: true });
     const ended = await stop(first);
     expect(ended.code, ended.err).toBe(0);

@@ -20,6 +20,7 @@ export * from './scoring.ts';
 export * from './shadows.ts';
 export * from './signature.ts';
 export * from './streaming.ts';
+export * from './told-facts.ts';
 export { tolerant } from './tolerant.ts';
 export * from './training.ts';
 export * from './validation.ts';

@@ -18,4 +18,5 @@ export {
   startOutboxPublisher,
   writeOutbox,
 } from './outbox.ts';
+export { type Acting, type Told, tellAudit } from './tell-audit.ts';
 export { createWaker, pause, type Waker } from './waker.ts';

@@ -7,7 +7,7 @@ import { type JobProgress, WAITING_STAGE } from '@assay/contracts';
 import { type Database, openDatabase } from '@assay/database';
 import { type EventBus, startOutboxPublisher } from '@assay/events';
 import { drainAndClose, listen } from '@assay/http';
-import { type JobRunner, type Launcher, nextLifecycle, startJobRunner } from '@assay/jobs';
+import { type JobRunner, type Launcher, type Lifecycle, nextLifecycle, startJobRunner } from '@assay/jobs';
 import {
   createLogger,
   createRegistry as createMetricsRegistry,
@@ -117,10 +117,10 @@ function assemble<T extends JobTypes>(
     bus,
     watch,
     observer,
-    async cancel(id) {
-      const job = await jobs.requestCancel(id, (lifecycle) =>
-        nextLifecycle(lifecycle, { type: 'cancel-requested' }, { maxAttempts: config.maxAttempts }),
-      );
+    async cancel(id, acting) {
+      const cancelled = (lifecycle: Lifecycle) =>
+        nextLifecycle(lifecycle, { type: 'cancel-requested' }, { maxAttempts: config.maxAttempts });
+      const job = await jobs.requestCancel(id, cancelled, acting);
       runner?.wake();
       return job;
     },

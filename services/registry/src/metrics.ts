@@ -75,6 +75,11 @@ export const registryMetrics = defineMetrics('registry', {
     name: 'assay_registry_collection_ended_timestamp_seconds',
     help: 'When a collection was done last, of whichever replica, in seconds since 1970; 0 before the first.',
   }),
+  toldFacts: counter({
+    name: 'assay_registry_told_facts_total',
+    help: 'Facts for the audit chain that other services told, by outcome: taken, known (it came again), refused (it is none, or not theirs to tell).',
+    labels: ['outcome'],
+  }),
   routingRevision: gauge({
     name: 'assay_registry_routing_revision',
     help: 'The revision of the routing snapshot.',

@@ -44,6 +44,7 @@ describe('on PostgreSQL', async () => {
   await import('./http/bad-input.real.test.ts');
   await import('./registration/register-version.real.test.ts');
   await import('./service.real.test.ts');
+  await import('./told-facts.real.test.ts');
   await import('./mlflow/mlflow.real.test.ts');
   await import('./backup/backup.real.test.ts');
   await import('./collection/collection.real.test.ts');

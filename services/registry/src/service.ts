@@ -39,6 +39,7 @@ import { collectionMigration } from './store/migrations/030-collection.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
+import { startTakingFacts } from './told-facts.ts';
 import { startWebhookDeliverer } from './webhooks/deliverer.ts';
 import { deliveryLimits, openWebhooks, watchWebhooks } from './webhooks/open-webhooks.ts';
 
@@ -191,6 +192,7 @@ async function assemble(
   const deliverer = startWebhookDeliverer({ store, sending: webhooks, metrics, log, limits: deliveryLimits(config) });
   const packageReader = startReadingPackages({ store, blobs, log });
   const publisher = startOutboxPublisher({ database, bus: deps.bus, log });
+  const facts = startTakingFacts({ database, bus: deps.bus, metrics, log });
   const checkpointer =
     auditKeys === undefined
       ? undefined
@@ -226,7 +228,7 @@ async function assemble(
       stopping.abort();
       routing.close();
       keyWatch.close();
-      await Promise.all([packager.close(), packageReader.close(), deliverer.close(), collector.close()]);
+      await Promise.all([packager, packageReader, deliverer, collector, facts].map((part) => part.close()));
       await drained;
       await Promise.all([keys?.close(), bootstrap?.close(), following]);
       await checkpointer?.close(); // when nothing writes entries any more

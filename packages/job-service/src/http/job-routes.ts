@@ -1,8 +1,10 @@
 /** The routes for people and programs: create, list, get, wait, cancel, read the log. */
 import { Readable } from 'node:stream';
 import { AssayError, Id, Page, PageQuery } from '@assay/contracts';
+import type { Acting } from '@assay/events';
 import { type App, errorResponses } from '@assay/http';
-import type { FastifyReply } from 'fastify';
+import { childTraceparent } from '@assay/runtime';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { checkRequest } from '../check-request.ts';
 import type { CreateJobOf, JobKind, JobTypes } from '../kind.ts';
@@ -46,7 +48,7 @@ export function jobRoutes<T extends JobTypes>(app: App, kind: JobKind<T>, parts:
       const { config, jobs } = parts();
       if (request.caller !== null) kind.authorize(request.caller, body.spec);
       const baseDir = checkRequest(kind, body, config);
-      return reply.code(201).send(await jobs.create({ ...body, baseDir }));
+      return reply.code(201).send(await jobs.create({ ...body, baseDir }, actingBy(request)));
     },
   );
 
@@ -118,7 +120,7 @@ export function jobRoutes<T extends JobTypes>(app: App, kind: JobKind<T>, parts:
       },
     },
     async (request) => {
-      return parts().cancel(request.params.id);
+      return parts().cancel(request.params.id, actingBy(request));
     },
   );
 
@@ -153,6 +155,16 @@ function tooLong(waitMs: number, maxMs: number): AssayError {
   return new AssayError('INVALID_ARGUMENT', `waitMs: ${waitMs} is more than ${maxMs} (setting maxLongPollMs)`, {
     details: [detail],
   });
+}
+
+/**
+ * Who asks, for the audit chain (`local` as long as there are no keys).
+ * @throws AssayError INTERNAL on a route that declares no scope: nothing is done in nobody's name
+ */
+function actingBy({ caller, id, traceContext }: FastifyRequest): Acting {
+  if (caller === null) throw new AssayError('INTERNAL', 'a route that writes must declare the scope that it needs');
+  const { principal, keyId } = caller;
+  return { principal, keyId, requestId: id, traceparent: childTraceparent(traceContext) };
 }
 
 /** Aborted when the caller goes away before the answer was sent. */

@@ -1,5 +1,5 @@
 /** What the routes work with. They get a function that gives it, so that the API can be described without opening anything. */
-import type { EventBus } from '@assay/events';
+import type { Acting, EventBus } from '@assay/events';
 import type { JobWatch } from '../job-watch.ts';
 import type { JobObserver, JobOf, JobTypes } from '../kind.ts';
 import type { Checkpoints } from '../store/checkpoints.ts';
@@ -13,7 +13,7 @@ export interface Parts<T extends JobTypes> {
   readonly watch: JobWatch;
   readonly observer: JobObserver<T>;
   /** The job is to stop; gives it as it is recorded. */
-  cancel(id: string): Promise<JobOf<T>>;
+  cancel(id: string, acting: Acting): Promise<JobOf<T>>;
   /** What all attempts of a job wrote; with `follow` until it has ended. */
   logs(id: string, options: { readonly follow: boolean; readonly signal: AbortSignal }): AsyncIterable<Uint8Array>;
 }

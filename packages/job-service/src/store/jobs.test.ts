@@ -1,4 +1,4 @@
-import type { JobFailure } from '@assay/contracts';
+import { type JobFailure, matches, ToldFact } from '@assay/contracts';
 import { openDatabase } from '@assay/database';
 import { outboxMigration } from '@assay/events';
 import { type Lifecycle, nextLifecycle } from '@assay/jobs';
@@ -13,6 +13,12 @@ import type { JobTables } from './tables.ts';
 
 const kind = sumsKind();
 const DATASET = { id: 'ds_1', datasetName: 'rows', version: 3, digest: 'd'.repeat(64) };
+const ADA = {
+  principal: 'ada',
+  keyId: 'key_1',
+  requestId: 'req_1',
+  traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00`,
+};
 const limits = { maxAttempts: 3 };
 const start = (job: Lifecycle) => nextLifecycle(job, { type: 'launching' }, limits);
 const lost: JobFailure = { kind: 'lost', message: 'gone', retryable: true };
@@ -48,7 +54,7 @@ async function only(jobs: Jobs<Sums>): Promise<RunnableJob<Sums>> {
 
 /** The job is starting, with this token. */
 async function starting(jobs: Jobs<Sums>, token = 'token'): Promise<string> {
-  const { id } = await jobs.create(request);
+  const { id } = await jobs.create(request, ADA);
   const job = await only(jobs);
   await jobs.save(job, start(job));
   await jobs.setToken(id, token);
@@ -58,7 +64,7 @@ async function starting(jobs: Jobs<Sums>, token = 'token'): Promise<string> {
 describe('a recorded job', () => {
   test('is what was asked for, queued, with nothing resolved', async () => {
     const jobs = await open();
-    const job = await jobs.create(request);
+    const job = await jobs.create(request, ADA);
     expect(job).toMatchObject({ kind: 'sums', state: 'queued', revision: 1, attempts: 0, ...request });
     expect(job).toMatchObject({ version: null, dataset: null, progress: null, result: null, failure: null });
     expect(await jobs.get(job.id)).toEqual(job);
@@ -68,16 +74,16 @@ describe('a recorded job', () => {
   test('is made once for one idempotency key, by two callers at once too', async () => {
     const jobs = await open();
     const twice = { ...request, idempotencyKey: 'nightly' };
-    const [first, second] = await Promise.all([jobs.create(twice), jobs.create(twice)]);
+    const [first, second] = await Promise.all([jobs.create(twice, ADA), jobs.create(twice, ADA)]);
     expect(second.id).toBe(first.id);
     expect(changed).toHaveLength(1);
-    expect((await jobs.create(request)).id).not.toBe(first.id);
+    expect((await jobs.create(request, ADA)).id).not.toBe(first.id);
   });
 
   test('is listed newest first, a page at a time', async () => {
     const jobs = await open();
     const ids: string[] = [];
-    for (let i = 0; i < 5; i++) ids.unshift((await jobs.create(request)).id);
+    for (let i = 0; i < 5; i++) ids.unshift((await jobs.create(request, ADA)).id);
     const first = await jobs.list({ limit: 3 });
     expect(first.items.map(({ id }) => id)).toEqual(ids.slice(0, 3));
     const rest = await jobs.list({ limit: 3, ...(first.next === undefined ? {} : { after: first.next }) });
@@ -88,7 +94,7 @@ describe('a recorded job', () => {
 
   test('moves only from where it was seen, and tells when and from where', async () => {
     const jobs = await open();
-    await jobs.create(request);
+    await jobs.create(request, ADA);
     const seen = await only(jobs);
     expect(await jobs.save(seen, start(seen))).toBe(true);
     expect(await jobs.save(seen, start(seen))).toBe(false);
@@ -101,7 +107,7 @@ describe('a recorded job', () => {
 
   test('keeps what was resolved first, through every attempt', async () => {
     const jobs = await open();
-    const { id } = await jobs.create(request);
+    const { id } = await jobs.create(request, ADA);
     expect(await jobs.keepResolved(id, { version: VERSION, dataset: null })).toMatchObject({ version: VERSION });
     const later = await jobs.keepResolved(id, { version: { ...VERSION, version: 2 }, dataset: DATASET });
     expect(later).toMatchObject({ version: VERSION, dataset: DATASET });
@@ -113,15 +119,57 @@ describe('a recorded job', () => {
   test('is cancelled at once while it is queued, and asked to stop while it runs', async () => {
     const jobs = await open();
     const cancel = (id: string) =>
-      jobs.requestCancel(id, (lifecycle) => nextLifecycle(lifecycle, { type: 'cancel-requested' }, limits));
-    const queued = await jobs.create(request);
+      jobs.requestCancel(id, (lifecycle) => nextLifecycle(lifecycle, { type: 'cancel-requested' }, limits), ADA);
+    const queued = await jobs.create(request, ADA);
     expect(await cancel(queued.id)).toMatchObject({ state: 'cancelled', endedAt: expect.any(Number) });
     const id = await starting(jobs);
     expect(await cancel(id)).toMatchObject({ state: 'starting' });
     expect((await only(jobs)).cancelRequested).toBe(true);
     expect(await cancel(id)).toMatchObject({ state: 'starting' });
   });
+
+  test('tells the audit chain who submitted and cancelled it, once, and how it ended', async () => {
+    const url = await newDatabase(opened);
+    const jobs = await open(url);
+    const twice = { ...request, idempotencyKey: 'nightly' };
+    const { id } = await jobs.create(twice, ADA);
+    await jobs.create(twice, ADA);
+    const cancel = () =>
+      jobs.requestCancel(id, (lifecycle) => nextLifecycle(lifecycle, { type: 'cancel-requested' }, limits), ADA);
+    await cancel();
+    await cancel();
+    const facts = await toldFacts(url);
+    const common = { resource: `job/${id}`, id: expect.stringMatching(/^aud_/), at: expect.any(Number) };
+    const byAda = { principal: 'ada', requestId: 'req_1', ...common };
+    const details = { kind: 'sums', byKey: 'key_1' };
+    expect(facts).toEqual([
+      { action: 'job.submit', ...byAda, details: { ...details, specSha256: expect.stringMatching(/^[0-9a-f]{64}$/) } },
+      { action: 'job.cancel', ...byAda, details },
+      {
+        ...{ action: 'job.end', ...common, principal: 'sums', requestId: expect.stringMatching(/^req_/) },
+        details: { kind: 'sums', state: 'cancelled', attempts: 0 },
+      },
+    ]);
+    expect(facts.every((fact) => matches(ToldFact, fact))).toBe(true);
+    const specs = async (spec: Sums['spec']) => {
+      await jobs.create({ ...request, spec }, ADA);
+      return (await toldFacts(url)).at(-1)?.details.specSha256;
+    };
+    const one = await specs({ numbers: [1], path: 'a' });
+    expect(await specs({ path: 'a', numbers: [1] })).toBe(one);
+    expect(await specs({ path: 'a', numbers: [2] })).not.toBe(one);
+  });
 });
+
+/** What waits in the outbox for the audit chain. */
+async function toldFacts(url: string): Promise<ToldFact[]> {
+  await using database = await openDatabase<{ outbox: { position: number; topic: string; event: string } }>(url, {
+    migrations: kind.migrations,
+  });
+  const rows = await database.db.selectFrom('outbox').selectAll().orderBy('position').execute();
+  const told = rows.filter(({ topic }) => topic === 'assay.audit.v1');
+  return told.map(({ event }) => (JSON.parse(event) as { data: ToldFact }).data); // checked by the caller
+}
 
 describe('a running job', () => {
   test('reports by the token of its attempt alone, until it has ended', async () => {

@@ -1,10 +1,10 @@
 /** The record of jobs: the truth about each, written before anything is done, with an event for those who follow. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { AssayError, type JobFailure, type JobProgress, type Page, TOPICS } from '@assay/contracts';
+import { AssayError, canonicalJson, type JobFailure, type JobProgress, type Page, TOPICS } from '@assay/contracts';
 import type { Database } from '@assay/database';
-import { newEvent, writeOutbox } from '@assay/events';
+import { type Acting, newEvent, tellAudit, writeOutbox } from '@assay/events';
 import { isFinished, type JobStore, type Lifecycle, NEW_JOB, type StoredJob } from '@assay/jobs';
-import { newId } from '@assay/runtime';
+import { childTraceparent, newId } from '@assay/runtime';
 import type { Selectable, Transaction } from 'kysely';
 import type { CreateJobOf, JobKind, JobOf, JobTypes, Resolution } from '../kind.ts';
 import type { JobsTable, JobTables, ResolvedColumn } from './tables.ts';
@@ -25,13 +25,13 @@ export type JobReport<T extends JobTypes> =
 
 export interface Jobs<T extends JobTypes> extends JobStore<RunnableJob<T>> {
   /** The same idempotency key gives the job that it made before. */
-  create(request: CreateJobOf<T> & { readonly baseDir: string }): Promise<JobOf<T>>;
+  create(request: CreateJobOf<T> & { readonly baseDir: string }, acting: Acting): Promise<JobOf<T>>;
   /** @throws AssayError NOT_FOUND */
   get(id: string): Promise<JobOf<T>>;
   /** Newest first. */
   list(page: { readonly limit: number; readonly after?: string }): Promise<Page<JobOf<T>>>;
   /** Marks the job to be cancelled; one that has ended stays what it is. */
-  requestCancel(id: string, next: (lifecycle: Lifecycle) => Lifecycle): Promise<JobOf<T>>;
+  requestCancel(id: string, next: (lifecycle: Lifecycle) => Lifecycle, acting: Acting): Promise<JobOf<T>>;
   /** The token of the attempt that is about to start: what an earlier one sends is refused from now on. */
   setToken(id: string, token: string): Promise<void>;
   /** Keeps what was resolved of a job, as far as it has none yet; gives the job with what it has. */
@@ -94,7 +94,7 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
     if (kind.api.checkpoint !== undefined && isFinished(next.state)) {
       await trx.deleteFrom('job_checkpoints').where('job_id', '=', row.id).execute();
     }
-    return update(
+    const job = await update(
       trx,
       row,
       {
@@ -109,6 +109,12 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
       },
       { announce: true },
     );
+    if (isFinished(next.state)) {
+      const failure = next.failure === null ? {} : { failure: next.failure.kind };
+      const details = { state: next.state, attempts: next.attempts, ...failure };
+      await tellAudit(trx, asService(kind.name), { action: 'job.end', job, details });
+    }
+    return job;
   }
 
   function changesOf(report: JobReport<T>, row: Row): Partial<Row> {
@@ -125,7 +131,7 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
   }
 
   return {
-    async create({ spec, baseDir, idempotencyKey }) {
+    async create({ spec, baseDir, idempotencyKey }, acting) {
       const created = await database.transaction(async (trx) => {
         if (idempotencyKey !== undefined) {
           const before = await trx
@@ -158,6 +164,9 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
         await trx.insertInto('jobs').values(row).execute();
         const job = toJob(row);
         await announce(trx, kind.name, job);
+        // The digest: a spec may be large, and the job shows it.
+        const details = { specSha256: sha256(canonicalJson(spec)).toString('hex') };
+        await tellAudit(trx, acting, { action: 'job.submit', job, details });
         return { job, isNew: true };
       });
       if (created.isNew) onChange(created.job);
@@ -212,11 +221,12 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
       return true;
     },
 
-    async requestCancel(id, next) {
+    async requestCancel(id, next, acting) {
       const { job, before, isMoved } = await database.transaction(async (trx) => {
         const row = await find(trx, id);
         const before = lifecycleOf(row);
         if (isFinished(before.state) || before.cancelRequested) return { job: toJob(row), before, isMoved: false };
+        await tellAudit(trx, acting, { action: 'job.cancel', job: toJob(row), details: {} });
         return { job: await move(trx, row, next(before)), before, isMoved: true };
       });
       if (isMoved) {
@@ -276,6 +286,11 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
       return before;
     },
   };
+}
+
+/** What nobody asked for the service does in its own name. */
+function asService(name: string): Acting {
+  return { principal: name, keyId: null, requestId: newId('req'), traceparent: childTraceparent(undefined) };
 }
 
 function requireToken(row: Row, token: string): void {
