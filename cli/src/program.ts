@@ -158,12 +158,10 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     .command('verify')
     .description('check the hash chain from its first entry')
     .option('--file <file>', 'of this export, without a registry')
-    .action(async (own: { readonly file?: string }, self: Command) => {
-      const options: TargetOptions = self.optsWithGlobals();
-      outcome.code =
-        own.file === undefined
-          ? await (await import('./commands/audit.ts')).verify(io, options)
-          : await (await import('./commands/audit-files.ts')).verifyFile(io, own.file, options);
+    .option('--checkpoints <path>', 'compare it with the signed checkpoints of this folder or log')
+    .option('--public-keys <file>', 'PEM, of the keys that may have signed them')
+    .action(async (_options, self: Command) => {
+      outcome.code = await (await import('./commands/audit-files.ts')).verify(io, self.optsWithGlobals());
     });
 
   command('backup <folder>', 'back up the database and the blobs of the registry, which may go on running')

@@ -8,9 +8,9 @@
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import Type from 'typebox';
-import type { ChainHead } from './audit-chain.ts';
+import { type ChainHead, GENESIS_HASH } from './audit-chain.ts';
 import { canonicalJson } from './canonical-json.ts';
-import { EpochMs, Sha256 } from './registry.ts';
+import { type AuditVerification, EpochMs, Sha256 } from './registry.ts';
 
 const strict = { additionalProperties: false } as const;
 const KeyId = Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Of the key that signed.' });
@@ -59,12 +59,34 @@ export function signCheckpoint(head: ChainHead, at: number, privateKey: KeyObjec
   return { ...unsigned, signature: sign(null, signedBytes(unsigned), privateKey).toString('base64url') };
 }
 
+/**
+ * The keys of a file of public keys, PEM blocks one after another.
+ * @throws Error where there is none, or one is not an Ed25519 key
+ */
+export function checkpointKeysIn(pem: string): CheckpointKeys {
+  const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g);
+  if (blocks === null) throw new Error('there is no public key');
+  return new Map(
+    blocks.map((block) => {
+      const key = createPublicKey(block);
+      if (key.asymmetricKeyType !== 'ed25519') throw new Error(`the key is ${key.asymmetricKeyType}`);
+      return [checkpointKeyId(key), key];
+    }),
+  );
+}
+
 /** Whether one of the keys has signed it. */
 export function isSigned(checkpoint: AuditCheckpoint, keys: CheckpointKeys): boolean {
   const key = keys.get(checkpoint.keyId);
   return (
     key !== undefined && verify(null, signedBytes(checkpoint), key, Buffer.from(checkpoint.signature, 'base64url'))
   );
+}
+
+/** The verdict on a chain beside which there is a checkpoint that `isSigned` by none of the keys. */
+export function unsignedCheckpoint({ sequence, keyId }: AuditCheckpoint, missingFrom: string): AuditVerification {
+  const reason = `the checkpoint at entry ${sequence} is not signed by a key that is trusted (${keyId}): it was forged or changed, or the key was replaced and is missing from ${missingFrom}`;
+  return { valid: false, entries: 0, headHash: GENESIS_HASH, firstBadSequence: sequence, reason };
 }
 
 function signedBytes({ sequence, hash, at, keyId }: Omit<AuditCheckpoint, 'signature'>): Buffer {

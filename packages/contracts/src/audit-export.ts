@@ -3,7 +3,7 @@
  * file can walk the chain without the registry; a file that was cut ends before its head.
  */
 import Type from 'typebox';
-import { GENESIS_HASH, walkChain } from './audit-chain.ts';
+import { type ChainHead, GENESIS_HASH, walkChain } from './audit-chain.ts';
 import { AuditEntry, type AuditVerification, Sha256 } from './registry.ts';
 import { matches } from './validation.ts';
 
@@ -21,8 +21,14 @@ export const AuditExportHeader = Type.Object(
 );
 export type AuditExportHeader = Type.Static<typeof AuditExportHeader>;
 
-/** Walks the lines of an export, one in memory at a time. The verdict is the one that the registry would give. */
-export async function verifyAuditExport(lines: AsyncIterable<string>): Promise<AuditVerification> {
+/**
+ * Walks the lines of an export, one in memory at a time. The verdict is the one that the registry would give.
+ * @param checkpoints what signed checkpoints say that the head was, all made before the export
+ */
+export async function verifyAuditExport(
+  lines: AsyncIterable<string>,
+  checkpoints: readonly ChainHead[] = [],
+): Promise<AuditVerification> {
   let walk: ReturnType<typeof walkChain> | undefined;
   let line = 0;
   for await (const text of lines) {
@@ -32,7 +38,7 @@ export async function verifyAuditExport(lines: AsyncIterable<string>): Promise<A
       if (!matches(AuditExportHeader, value)) {
         return unreadable(line, `the first line is not the head of an export (${AUDIT_EXPORT_FORMAT})`);
       }
-      walk = walkChain(value.head);
+      walk = walkChain(value.head, checkpoints);
       continue;
     }
     if (!matches(AuditEntry, value)) return unreadable(line, `line ${line} is no audit entry`);

@@ -1,7 +1,7 @@
 /** The keys of checkpoints: one to sign with, and all that a signature may be of. None of them is in the database. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { AssayError, type CheckpointKeys, checkpointKeyId } from '@assay/contracts';
+import { AssayError, type CheckpointKeys, checkpointKeyId, checkpointKeysIn } from '@assay/contracts';
 
 export interface SigningKeys {
   readonly signing: KeyObject;
@@ -15,9 +15,9 @@ export interface SigningKeys {
  */
 export async function readSigningKeys(keyFile: string, formerKeysFile: string | undefined): Promise<SigningKeys> {
   const signing = await readPem(keyFile, (pem) => checked(createPrivateKey(pem)));
-  const former = formerKeysFile === undefined ? [] : await readPem(formerKeysFile, publicKeysIn);
-  const trusted = [createPublicKey(signing), ...former];
-  return { signing, trusted: new Map(trusted.map((key) => [checkpointKeyId(key), key])) };
+  const former = formerKeysFile === undefined ? [] : await readPem(formerKeysFile, checkpointKeysIn);
+  const own = createPublicKey(signing);
+  return { signing, trusted: new Map([[checkpointKeyId(own), own], ...former]) };
 }
 
 /** Makes the key where there is none yet; a key that is there stays. */
@@ -26,12 +26,6 @@ export async function makeSigningKey(keyFile: string): Promise<void> {
   await writeFile(keyFile, pem, { flag: 'wx', mode: 0o600, flush: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
-}
-
-function publicKeysIn(pem: string): KeyObject[] {
-  const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g);
-  if (blocks === null) throw new Error('there is no public key');
-  return blocks.map((block) => checked(createPublicKey(block)));
 }
 
 function checked(key: KeyObject): KeyObject {

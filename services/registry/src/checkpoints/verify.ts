@@ -1,5 +1,5 @@
 /** The chain in the database against the checkpoints outside it. */
-import { type AuditCheckpoint, type AuditVerification, GENESIS_HASH, isSigned } from '@assay/contracts';
+import { type AuditCheckpoint, type AuditVerification, isSigned, unsignedCheckpoint } from '@assay/contracts';
 import type { Parts } from '../http/parts.ts';
 import { verifyAudit } from '../store/audit.ts';
 import { checkpointsAfter } from './checkpoint-blobs.ts';
@@ -12,11 +12,7 @@ export async function verifyWithCheckpoints(
   if (checkpointKeys === undefined) return verifyAudit(store.database.db, signal);
   const checkpoints: AuditCheckpoint[] = [];
   for await (const checkpoint of checkpointsAfter(blobs, 0, signal)) {
-    if (!isSigned(checkpoint, checkpointKeys)) {
-      const { sequence, keyId } = checkpoint;
-      const reason = `the checkpoint at entry ${sequence} is not signed by a key that this registry trusts (${keyId}): it was forged or changed, or the key was replaced and is missing from auditFormerKeysFile`;
-      return { valid: false, entries: 0, headHash: GENESIS_HASH, firstBadSequence: sequence, reason };
-    }
+    if (!isSigned(checkpoint, checkpointKeys)) return unsignedCheckpoint(checkpoint, 'auditFormerKeysFile');
     checkpoints.push(checkpoint);
   }
   return { ...(await verifyAudit(store.database.db, signal, checkpoints)), checkpoints: checkpoints.length };
