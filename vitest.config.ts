@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * unit: pure and in process, in parallel. real: each file starts the real part that it needs (a child process, a native
- * trainer, a server). system: whole programs, one at a time. chart: the Helm chart and the images' files, with helm and
+ * trainer, a server). system: whole programs, two at a time. chart: the Helm chart and the images' files, with helm and
  * kubeconform (`make chart-test`; `make test` leaves it out).
  */
 const chartTests = ['test/chart/**/*.test.ts', 'test/cluster/**/*.test.ts'];
@@ -44,7 +44,7 @@ export default defineConfig({
           exclude: [...chartTests, '**/node_modules/**'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
+          maxWorkers: 2, // they wait as much as they work
         },
       },
       {

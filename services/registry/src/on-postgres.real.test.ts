@@ -1,31 +1,20 @@
-/** What the registry does on SQLite, it does on PostgreSQL: the same tests, on a real server, a schema for each registry. */
+/**
+ * What the registry does on SQLite, it does on PostgreSQL: the same tests, on a real server, a schema for each registry.
+ * Those of MLflow's API, of backups and of collections are run by a file beside them, at the same time.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuditVerification, DatasetVersion, ErrorBody, Model, Page } from '@assay/contracts';
-import { type Postgres, startPostgres } from '@assay/database/testing';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sha256Of, startRegistry } from './registry-under-test.ts';
 import { openRegistryDatabase } from './service.ts';
 import { useDatabases } from './testing/database.ts';
+import { onPostgres } from './testing/postgres.ts';
 import { startReceiver } from './webhooks/receiver-under-test.ts';
 import { makeBoxKey } from './webhooks/secret-box.ts';
 
-let server: Postgres;
-const schemas = new Map<string, string>();
-
-beforeAll(async () => {
-  server = await startPostgres();
-  useDatabases(ofItsOwn);
-});
-function ofItsOwn(dir: string): string {
-  const schema = schemas.get(dir) ?? `registry_${schemas.size + 1}`;
-  schemas.set(dir, schema);
-  return server.url(schema);
-}
-afterAll(async () => {
-  await server?.[Symbol.asyncDispose]();
-});
+const postgres = onPostgres();
 
 describe('on PostgreSQL', async () => {
   // Each file registers its tests here as it is loaded.
@@ -45,15 +34,12 @@ describe('on PostgreSQL', async () => {
   await import('./registration/register-version.real.test.ts');
   await import('./service.real.test.ts');
   await import('./told-facts.real.test.ts');
-  await import('./mlflow/mlflow.real.test.ts');
-  await import('./backup/backup.real.test.ts');
-  await import('./collection/collection.real.test.ts');
-  await import('./collection/collection-races.real.test.ts');
 
   it('answers 503 with one clear line while the server is away, and goes on when it is back', async () => {
     await using registry = await startRegistry();
     const create = (name: string) => registry.call<ErrorBody>('POST', '/v1/models', { name });
     expect((await create('before')).status).toBe(201);
+    const { server } = postgres();
     await server.stop('kill');
     try {
       for (const answer of [await create('lost'), await registry.fails('GET', '/v1/models')]) {
@@ -70,10 +56,11 @@ describe('on PostgreSQL', async () => {
   });
 
   it('gives consecutive numbers to a dataset that two replicas register at once, and one chain of audit entries', async () => {
+    const { server, useOwnSchemas } = postgres();
     useDatabases(() => server.url('two_replicas'));
     await using first = await startRegistry();
     await using second = await startRegistry();
-    useDatabases(ofItsOwn);
+    useOwnSchemas();
     const bytes = Buffer.from('a\n1\n');
     const sha256 = sha256Of(bytes);
     for (const registry of [first, second]) await registry.put(bytes);
@@ -91,6 +78,7 @@ describe('on PostgreSQL', async () => {
   });
 
   it('delivers the events of two replicas once, in the order of each model', async () => {
+    const { server, useOwnSchemas } = postgres();
     useDatabases(() => server.url('two_deliverers'));
     await using receiver = await startReceiver();
     const keyDir = await mkdtemp(join(tmpdir(), 'assay-webhook-key-'));
@@ -99,7 +87,7 @@ describe('on PostgreSQL', async () => {
     const flags = { webhookKeyFile, webhookAllowedNetworks: ['127.0.0.0/8'] };
     await using first = await startRegistry({ flags });
     await using second = await startRegistry({ flags });
-    useDatabases(ofItsOwn);
+    useOwnSchemas();
     await first.call('POST', '/v1/webhooks', { url: receiver.url });
     await Promise.all(
       ['a', 'b', 'c', 'd', 'e'].map(async (name) => {
@@ -120,8 +108,9 @@ describe('on PostgreSQL', async () => {
   });
 
   it('the audit entries of all these tests are there', async () => {
+    const { server, schemas } = postgres();
     let registriesWithEntries = 0;
-    for (const schema of schemas.values()) {
+    for (const schema of schemas) {
       await using database = await openRegistryDatabase(server.url(schema));
       registriesWithEntries += (await database.db.selectFrom('audit').select('id').limit(1).execute()).length;
     }

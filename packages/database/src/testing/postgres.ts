@@ -33,7 +33,7 @@ export interface Postgres extends AsyncDisposable {
   url(schema: string): string;
   /** Kysely's own access to a schema, without what `openDatabase` guarantees; for its owner to destroy. */
   openRaw<Tables>(schema: string): Promise<Kysely<Tables>>;
-  /** Stops the server, as a machine that is switched off does, or (`fast`) as an administrator does. */
+  /** Stops the server by SIGKILL, or (`fast`) as an administrator does. */
   stop(how?: 'fast' | 'kill'): Promise<void>;
   start(): Promise<void>;
 }
@@ -121,6 +121,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       "unix_socket_directories = ''",
       "shared_buffers = '16MB'",
       'autovacuum = off',
+      'fsync = off', // its process is killed, never its machine: what it wrote is in the page cache
       ...(options.settings ?? []),
     ];
     await writeFile(join(data, 'postgresql.auto.conf'), `${settings.join('\n')}\n`);
