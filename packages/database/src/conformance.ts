@@ -1,7 +1,7 @@
 /** What every database behind `openDatabase` must do, run by vitest against a real one. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { AssayError } from '@assay/contracts';
-import type { Generated } from 'kysely';
+import { type Generated, sql, type Transaction } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Database, isUniqueViolation, type Migration, openDatabase } from './index.ts';
 
@@ -229,6 +229,51 @@ export function describeDatabase(
       );
       expect(await db.selectFrom('counter').select('value').execute()).toEqual([{ value: 27 }]);
       expect(order).toEqual([...order].sort((a, b) => a - b));
+    });
+
+    it('commits transactions together that wait for each other, and keeps nothing of those among them that fail', async () => {
+      const { db, transaction, onCommit } = await open();
+      let commits = 0;
+      onCommit(() => commits++);
+      const put = (id: string, fail?: (trx: Transaction<Tables>) => Promise<unknown>) =>
+        transaction(async (trx) => {
+          await trx.insertInto('item').values(item(id)).execute();
+          await fail?.(trx);
+          return id;
+        });
+      const twice = (id: string) => (trx: Transaction<Tables>) => trx.insertInto('item').values(item(id)).execute();
+      const settled = await Promise.allSettled([
+        put('a'),
+        put('b', () => Promise.reject(new Error('undone'))),
+        put('c'),
+        put('d', twice('d')),
+        put('e', (trx) => twice('e')(trx).catch(() => 'swallowed')),
+        put('f', twice('a')),
+        put('g'),
+      ]);
+      expect(settled.map(({ status }) => status === 'fulfilled')).toEqual(
+        ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((id) => ['a', 'c', 'g'].includes(id)),
+      );
+      expect(settled[4]).toMatchObject({ reason: { message: expect.stringContaining('nothing of it is kept') } });
+      expect(commits).toBeLessThan(3);
+      const kept = await db.selectFrom('item').select('id').orderBy('id').execute();
+      expect(kept.map(({ id }) => id)).toEqual(['a', 'c', 'g']);
+    });
+
+    it('fails all that were to commit together where the commit fails, keeps nothing of them, and goes on', async () => {
+      const { db, transaction } = await open();
+      await sql`create table part (id text primary key, item text references item (id) deferrable initially deferred)`.execute(
+        db,
+      );
+      const put = (id: string) => transaction((trx) => trx.insertInto('item').values(item(id)).execute());
+      const orphan = transaction((trx) => sql`insert into part values ('p', 'none')`.execute(trx));
+      const settled = await Promise.allSettled([put('a'), orphan, put('b')]);
+      const isKept = settled.map(({ status }) => status === 'fulfilled');
+      expect(isKept[1]).toBe(false);
+      const kept = await db.selectFrom('item').select('id').orderBy('id').execute();
+      expect(kept.map(({ id }) => id)).toEqual(['a', 'b'].filter((_, i) => isKept[i * 2]));
+      expect(await sql`select 1 from part`.execute(db)).toMatchObject({ rows: [] });
+      await put('c');
     });
 
     it('keeps a single write out of the transaction that is open, even if that is undone', async () => {

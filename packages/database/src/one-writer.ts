@@ -7,7 +7,8 @@ import { AssayError } from '@assay/contracts';
 import { type Dialect, Kysely } from 'kysely';
 import type { AnyTables, Database, Migration, TransactionOptions } from './database.ts';
 import { checkMigrationList } from './migrations.ts';
-import { createWriteLock } from './write-lock.ts';
+import { createRounds } from './rounds.ts';
+import { createWriteLock, type TurnKind } from './write-lock.ts';
 
 /** How long a change waits for those ahead of it. */
 export const TURN_TIMEOUT_MS = 30_000;
@@ -30,8 +31,8 @@ export interface OneWriterOptions {
   createDialect(turns: Turns): Dialect;
   /** Runs under the first transaction: makes or changes the schema. */
   migrate(db: Kysely<AnyTables>): Promise<void>;
-  /** After each transaction, before its caller goes on. */
-  afterTransaction?(): Promise<void>;
+  /** Within each transaction, when all is written. */
+  beforeCommit?(): Promise<void>;
   closeConnections(): Promise<void> | void;
 }
 
@@ -44,30 +45,40 @@ export async function openOneWriter<Tables>(options: OneWriterOptions): Promise<
   const commitListeners = new Set<() => void>();
   let closing: Promise<void> | undefined;
 
-  const takeTurn = (signal?: AbortSignal): Promise<() => void> => lock.acquire({ timeoutMs: TURN_TIMEOUT_MS, signal });
+  const takeTurn = (kind: TurnKind, signal?: AbortSignal): Promise<() => void> =>
+    lock.acquire({ timeoutMs: TURN_TIMEOUT_MS, signal, kind });
   const isInsideTransaction = (): boolean => current.getStore()?.active === true;
   const dialect = options.createDialect({
-    take: takeTurn,
+    take: () => takeTurn('statement'),
     isInsideTransaction,
     signal: () => current.getStore()?.signal,
   });
   const db = new Kysely<Tables>({ dialect });
+  const { beforeCommit } = options;
+  const rounds = createRounds({
+    where,
+    db,
+    isTransactionNext: () => lock.next() === 'transaction',
+    ...(beforeCommit === undefined ? {} : { beforeCommit }),
+    onCommit() {
+      for (const listener of commitListeners) listener();
+    },
+  });
 
   const transaction: Database<Tables>['transaction'] = async (change, { signal }: TransactionOptions = {}) => {
     if (closing !== undefined) throw closedError(where);
     if (isInsideTransaction()) throw nestedError(where);
-    const end = await takeTurn(signal);
+    const endTurn = await takeTurn('transaction', signal);
     const context = { active: true, signal };
-    let result: Awaited<ReturnType<typeof change>>;
-    try {
-      result = await current.run(context, () => db.transaction().execute(change));
-    } finally {
-      context.active = false;
-      end();
-    }
-    for (const listener of commitListeners) listener();
-    await options.afterTransaction?.();
-    return result;
+    return current.run(context, () =>
+      rounds.run(async (trx) => {
+        try {
+          return await change(trx);
+        } finally {
+          context.active = false;
+        }
+      }, endTurn),
+    );
   };
 
   const database: Database<Tables> = {
@@ -81,7 +92,7 @@ export async function openOneWriter<Tables>(options: OneWriterOptions): Promise<
     },
     close() {
       closing ??= (async () => {
-        const end = await takeTurn();
+        const end = await takeTurn('statement');
         commitListeners.clear();
         await db.destroy();
         await options.closeConnections();

@@ -279,6 +279,17 @@ export function createPostgresDriver(
       own(connection).client = undefined;
       if (client !== undefined) await rollback(client);
     },
+    async savepoint(connection, name) {
+      const { client, failure } = own(connection);
+      if (client === undefined || failure !== undefined) throw brokenTransactionError(where, failure);
+      await guarded(() => client.query(`savepoint ${name}`));
+    },
+    async rollbackToSavepoint(connection, name) {
+      const { client } = own(connection);
+      if (client === undefined) throw brokenTransactionError(where, undefined);
+      await guarded(() => client.query(`rollback to savepoint ${name}`));
+      own(connection).failure = undefined;
+    },
     async releaseConnection() {},
     async destroy() {
       const ended = Promise.allSettled([pools.writer.end(), pools.readers.end()]);

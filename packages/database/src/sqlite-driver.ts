@@ -188,6 +188,17 @@ export function createDriver(path: string, { writer, reader }: Files, turns: Tur
       // A full disk may have rolled it back already.
       await guarded(() => (writer.inTransaction ? writer.exec('ROLLBACK') : undefined));
     },
+    async savepoint(connection, name) {
+      await guarded(() => {
+        const { failure } = own(connection);
+        if (failure !== undefined || !writer.inTransaction) throw brokenTransactionError(path, failure);
+        writer.exec(`SAVEPOINT ${name}`);
+      });
+    },
+    async rollbackToSavepoint(connection, name) {
+      await guarded(() => writer.exec(`ROLLBACK TO ${name}`));
+      own(connection).failure = undefined;
+    },
     async releaseConnection() {},
     async destroy() {},
   };

@@ -6,17 +6,26 @@ export interface WriteLock {
    * Waits for its turn and gives the function that ends it (a second call of that does nothing).
    * @throws the signal's reason, or UNAVAILABLE after `timeoutMs`
    */
-  acquire(options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<() => void>;
+  acquire(options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+    /** What it is for; see `next`. */
+    readonly kind?: TurnKind;
+  }): Promise<() => void>;
+  /** What the next turn is for; undefined where nobody waits. */
+  next(): TurnKind | undefined;
 }
 
+export type TurnKind = 'statement' | 'transaction';
+
 export function createWriteLock(where: string): WriteLock {
-  const waiting: (() => void)[] = [];
+  const waiting: { readonly enter: () => void; readonly kind: TurnKind }[] = [];
   let held = false;
 
   function release(): void {
     const next = waiting.shift();
     if (next === undefined) held = false;
-    else next();
+    else next.enter();
   }
 
   function once(): () => void {
@@ -29,7 +38,8 @@ export function createWriteLock(where: string): WriteLock {
   }
 
   return {
-    acquire({ timeoutMs, signal }) {
+    next: () => waiting[0]?.kind,
+    acquire({ timeoutMs, signal, kind = 'statement' }) {
       signal?.throwIfAborted();
       if (!held) {
         held = true;
@@ -37,7 +47,7 @@ export function createWriteLock(where: string): WriteLock {
       }
       return new Promise((resolve, reject) => {
         const stopWaiting = (reason: unknown): void => {
-          const place = waiting.indexOf(enter);
+          const place = waiting.indexOf(waiter);
           if (place >= 0) waiting.splice(place, 1);
           clearTimeout(timer);
           signal?.removeEventListener('abort', onAbort);
@@ -54,7 +64,8 @@ export function createWriteLock(where: string): WriteLock {
           stopWaiting(new AssayError('UNAVAILABLE', message));
         }, timeoutMs);
         signal?.addEventListener('abort', onAbort, { once: true });
-        waiting.push(enter);
+        const waiter = { enter, kind };
+        waiting.push(waiter);
       });
     },
   };
