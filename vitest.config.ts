@@ -1,4 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+// The programs that tests start, hundreds of them, find their modules compiled: that halves the time of a start.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('.cache/compiled', import.meta.url));
 
 /**
  * unit: pure and in process, in parallel. real: each file starts the real part that it needs (a child process, a native
