@@ -5,6 +5,7 @@ export * from './audit-export.ts';
 export * from './batch.ts';
 export * from './canonical-json.ts';
 export * from './collection.ts';
+export * from './composition.ts';
 export * from './dataset-changes.ts';
 export * from './datasets.ts';
 export * from './errors.ts';

@@ -106,7 +106,7 @@ export function incompatibilities(contract: Signature, offered: Signature): stri
     const other = gives.get(output.name);
     if (other === undefined) problems.push(`output "${output.name}" is not given`);
     else if (other.dtype !== output.dtype || !sameShape(other.shape, output.shape)) {
-      problems.push(`output "${output.name}" is ${describe(other)}, the contract says ${describe(output)}`);
+      problems.push(`output "${output.name}" is ${describeType(other)}, the contract says ${describeType(output)}`);
     }
   }
   return problems;
@@ -115,7 +115,7 @@ export function incompatibilities(contract: Signature, offered: Signature): stri
 function featureIncompatibilities(promised: Feature, taken: Feature): string[] {
   const problems: string[] = [];
   if (promised.dtype !== taken.dtype || !sameShape(promised.shape, taken.shape)) {
-    problems.push(`feature "${promised.name}" is ${describe(taken)}, the contract says ${describe(promised)}`);
+    problems.push(`feature "${promised.name}" is ${describeType(taken)}, the contract says ${describeType(promised)}`);
   }
   if (promised.nullable && !taken.nullable) problems.push(`feature "${promised.name}" may not be null`);
   if (taken.values?.set === 'closed') {
@@ -138,6 +138,7 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((dimension, i) => dimension === b[i]);
 }
 
-function describe(of: { dtype: Dtype; shape: readonly number[] }): string {
+/** As a reader would write it: `float32[2]`. */
+export function describeType(of: { dtype: Dtype; shape: readonly number[] }): string {
   return of.shape.length === 0 ? of.dtype : `${of.dtype}[${of.shape.join(',')}]`;
 }

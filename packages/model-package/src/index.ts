@@ -2,6 +2,7 @@ export { exactInteger, MINUS_ZERO, parseExactJson, stringifyExactJson } from './
 export {
   AssayManifest,
   type Calibration,
+  type Composed,
   type FeatureProfile,
   FORMAT_VERSION,
   type Golden,

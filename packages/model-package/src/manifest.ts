@@ -121,6 +121,26 @@ function schemas(options: { additionalProperties: boolean }) {
     },
     options,
   );
+  const Composed = Type.Object(
+    {
+      parts: Type.Array(
+        Type.Object(
+          {
+            step: Type.String(),
+            model: Type.String({ description: 'Its name when it was composed.' }),
+            version: Type.Integer({ minimum: 1 }),
+            versionId: Type.String(),
+            digest: Sha256,
+          },
+          options,
+        ),
+        { minItems: 1, maxItems: 100 },
+      ),
+      steps: Type.Record(Type.String(), Type.Unknown(), { description: 'As the composition was written down.' }),
+      outputs: Type.Record(Type.String(), Type.String()),
+    },
+    { ...options, description: 'Of a version that was composed of others.' },
+  );
   const Manifest = Type.Object(
     {
       formatVersion: Type.Integer({ minimum: 1 }),
@@ -135,6 +155,7 @@ function schemas(options: { additionalProperties: boolean }) {
       golden: Golden,
       lineage: Lineage,
       calibration: Type.Optional(Calibration),
+      composition: Type.Optional(Composed),
       files: Type.Record(
         Type.String(),
         Type.Object({ sha256: Sha256, sizeBytes: Type.Integer({ minimum: 0 }) }, options),
@@ -145,7 +166,7 @@ function schemas(options: { additionalProperties: boolean }) {
     },
     { ...options, $id: 'AssayManifest' },
   );
-  return { FeatureProfile, Profile, Golden, Lineage, Calibration, Manifest };
+  return { FeatureProfile, Profile, Golden, Lineage, Calibration, Composed, Manifest };
 }
 
 const strict = schemas({ additionalProperties: false });
@@ -159,6 +180,7 @@ export type Profile = Type.Static<typeof strict.Profile>;
 export type Golden = Type.Static<typeof strict.Golden>;
 export type Lineage = Type.Static<typeof strict.Lineage>;
 export type Calibration = Type.Static<typeof strict.Calibration>;
+export type Composed = Type.Static<typeof strict.Composed>;
 
 /**
  * The text of assay.json. Keys keep the order in which they are given; int64 values keep all their digits.

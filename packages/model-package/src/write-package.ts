@@ -6,6 +6,7 @@ import { ASSAY_VERSION } from '@assay/runtime';
 import {
   type AssayManifest,
   type Calibration,
+  type Composed,
   FORMAT_VERSION,
   type Golden,
   type Lineage,
@@ -23,6 +24,7 @@ export interface PackageContent {
   readonly lineage: Lineage;
   readonly profile?: Profile;
   readonly calibration?: Calibration;
+  readonly composition?: Composed;
   readonly description?: string;
   /** Default: this Assay. */
   readonly producer?: { name: string; version: string };
@@ -71,6 +73,7 @@ export async function writePackage(dir: string, content: PackageContent): Promis
     golden: content.golden,
     lineage: content.lineage,
     ...(content.calibration === undefined ? {} : { calibration: content.calibration }),
+    ...(content.composition === undefined ? {} : { composition: content.composition }),
     files: Object.fromEntries(
       [...files].map(([path, bytes]) => [path, { sha256: sha256Of(bytes), sizeBytes: bytes.byteLength }]),
     ),

@@ -29,8 +29,9 @@ export function addProbability(graph: GraphBuilder, rawScore: string, calibratio
 /**
  * y₀ + Σ slopeₖ · min(max(p − xₖ, 0), xₖ₊₁ − xₖ): each piece adds its rise as far as p has come. [N, 1] is broadcast
  * against the pieces.
+ * @param probability float64 [N, 1]
  */
-function addInterpolation(
+export function addInterpolation(
   graph: GraphBuilder,
   probability: string,
   { x, y }: { readonly x: readonly number[]; readonly y: readonly number[] },

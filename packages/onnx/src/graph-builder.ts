@@ -40,6 +40,12 @@ export interface NodeOptions {
   readonly outputs?: readonly string[];
 }
 
+export interface AdoptedNodes {
+  readonly nodes: readonly Field[];
+  readonly initializers: readonly Field[];
+  readonly names: Iterable<string>;
+}
+
 /**
  * ```ts
  * const graph = new GraphBuilder();
@@ -55,6 +61,7 @@ export class GraphBuilder {
   readonly #initializers: Field[] = [];
   readonly #inputs: Field[] = [];
   readonly #outputs: Field[] = [];
+  readonly #functions: Field[] = [];
   readonly #names = new Set<string>();
   readonly #metadata: Record<string, string>;
   /** Where the search for a free name goes on, by stem: a graph of 10,000 features has as many casts. */
@@ -105,6 +112,21 @@ export class GraphBuilder {
     return outputs[0] ?? '';
   }
 
+  /**
+   * Takes in nodes and initializers that were written elsewhere, whose inputs exist already or are among `names`.
+   * @param names every name that they define
+   */
+  adopt({ nodes, initializers, names }: AdoptedNodes): void {
+    for (const name of names) this.#claim(name);
+    this.#nodes.push(...nodes);
+    this.#initializers.push(...initializers);
+  }
+
+  /** Adds a function of the model's own. @param field of the model */
+  adoptFunction(field: Field): void {
+    this.#functions.push(field);
+  }
+
   /** The bytes of the whole model. */
   build(): Uint8Array {
     const { name = 'assay', opsets = DEFAULT_OPSETS, irVersion = DEFAULT_IR_VERSION } = this.#options;
@@ -127,6 +149,7 @@ export class GraphBuilder {
       ...Object.entries(this.#metadata).map(([key, value]) =>
         messageField(MODEL.metadataProps, [textField(STRING_ENTRY.key, key), textField(STRING_ENTRY.value, value)]),
       ),
+      ...this.#functions,
     ]);
   }
 

@@ -16,6 +16,20 @@ export {
 } from './inspect.ts';
 export type { LinearPredictor, LinearTerm } from './linear.ts';
 export type { MatrixColumn } from './matrix-columns.ts';
+export { type AlignedOpsets, alignOpsets, type NamedModel } from './merge/align-opsets.ts';
+export {
+  addCalibration,
+  addCast,
+  addConcat,
+  addLabel,
+  addMean,
+  addPick,
+  addReshape,
+  addVote,
+  type FloatType,
+  type ProbabilityMap,
+} from './merge/combine.ts';
+export { type Inclusion, includeModel, sharedFunctions } from './merge/include-model.ts';
 export {
   type Attribute,
   type Dimension,

@@ -1,5 +1,6 @@
 export { sameBits } from './batch-invariance.ts';
 export { createBatcher } from './batcher.ts';
+export { composePackage, type PartPackage } from './compose/compose-package.ts';
 export { exactJson, exactOutputs } from './exact-outputs.ts';
 export { probeProvider } from './execution-provider.ts';
 export { createExplainer, type Explainer, type Explanation } from './explain/explainer.ts';
@@ -26,7 +27,13 @@ export type {
   TensorData,
 } from './interfaces.ts';
 export { describeSignatureAsJsonSchema, type JsonSchema } from './json-schema.ts';
-export { type LoadReport, loadInChild, packageOnnxInChild } from './load-in-child.ts';
+export {
+  type ComposeRequest,
+  composeInChild,
+  type LoadReport,
+  loadInChild,
+  packageOnnxInChild,
+} from './load-in-child.ts';
 export { type PackageFromOnnxOptions, packageFromOnnx } from './package-from-onnx.ts';
 export type { ChildLimits } from './run-in-child.ts';
 export { scanFloats } from './scan-floats.ts';

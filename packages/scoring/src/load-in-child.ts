@@ -3,8 +3,9 @@
  * all memory, or never end; then it ends there, with a reason.
  */
 import { resolve } from 'node:path';
-import { AssayError, type PackageFile, type Signature } from '@assay/contracts';
+import { AssayError, type Composition, type PackageFile, type Signature } from '@assay/contracts';
 import { entryUrl } from '@assay/runtime';
+import type { PartPackage } from './compose/compose-package.ts';
 import type { GoldenReport } from './golden-records.ts';
 import type { Batching, ExecutionClass } from './interfaces.ts';
 import { type ChildLimits, runInChild } from './run-in-child.ts';
@@ -49,6 +50,26 @@ export async function packageOnnxInChild(
   const args = ['package', resolve(onnxPath), resolve(dir), description, ...examples];
   const written = await runInChild(entry(), args, { ...limits, refused });
   return written as { digest: string; files: PackageFile[] }; // what the entry writes for `package`
+}
+
+/**
+ * `composePackage` in a child process.
+ * @param requestPath a JSON file: see `ComposeRequest`
+ * @throws AssayError as `composePackage` and `loadInChild`
+ */
+export async function composeInChild(
+  requestPath: string,
+  options: ChildLimits & { readonly dir: string },
+): Promise<{ readonly digest: string; readonly files: PackageFile[] }> {
+  const { dir, ...limits } = options;
+  const written = await runInChild(entry(), ['compose', resolve(requestPath), resolve(dir)], { ...limits, refused });
+  return written as { digest: string; files: PackageFile[] }; // what the entry writes for `compose`
+}
+
+/** What a child is told to compose. */
+export interface ComposeRequest {
+  readonly composition: Composition;
+  readonly parts: readonly PartPackage[];
 }
 
 function entry(): URL {

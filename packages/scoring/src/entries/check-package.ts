@@ -1,12 +1,13 @@
 /**
- * The child process of load-in-child.ts: `check DIR`, or `package ONNX DIR DESCRIPTION [EXAMPLES]`. Answers by one JSON document on file
- * descriptor 3 and ends.
+ * The child process of load-in-child.ts: `check DIR`, `package ONNX DIR DESCRIPTION [EXAMPLES]`, or
+ * `compose REQUEST DIR`. Answers by one JSON document on file descriptor 3 and ends.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { AssayError } from '@assay/contracts';
 import { openPackage } from '@assay/model-package';
+import { composePackage } from '../compose/compose-package.ts';
 import { verifyGolden } from '../golden-records.ts';
-import type { LoadReport } from '../load-in-child.ts';
+import type { ComposeRequest, LoadReport } from '../load-in-child.ts';
 import { packageFromOnnx } from '../package-from-onnx.ts';
 import { createScorer } from '../scorer.ts';
 
@@ -30,6 +31,11 @@ async function main([command, ...args]: readonly string[]): Promise<unknown> {
         ...(examplesPath === undefined ? {} : { exampleInput: JSON.parse(readFileSync(examplesPath, 'utf8')) }),
       });
       return { digest: written.digest, files: written.files };
+    }
+    case 'compose': {
+      const request = JSON.parse(readFileSync(first, 'utf8')) as ComposeRequest; // written by who started this process
+      const { digest, files } = await composePackage(request.composition, request.parts, { dir });
+      return { digest, files };
     }
     default:
       throw new AssayError('INTERNAL', `check-package knows no command ${JSON.stringify(command)}`);

@@ -1,0 +1,153 @@
+/** A composition as a package: versions chained and combined into one that is like any other. */
+import { AssayError, type Composition } from '@assay/contracts';
+import {
+  type AssayManifest,
+  type Golden,
+  openPackage,
+  type Profile,
+  type TensorType,
+  type WrittenPackage,
+  writePackage,
+} from '@assay/model-package';
+import type { OnnxModel } from '@assay/onnx';
+import { createEncoder } from '../encoder.ts';
+import { plainRecord, verifyGolden } from '../golden-records.ts';
+import { readServable } from '../packed-graph.ts';
+import { loadScorer } from '../scorer.ts';
+import { RUNTIME_VERSION } from '../session.ts';
+import { featureInputs } from './graph-inputs.ts';
+import { mergeSteps } from './merge.ts';
+import { type Plan, planComposition } from './plan.ts';
+import { composedRecords } from './records.ts';
+import { layoutOfFeatures, runApart } from './run-apart.ts';
+
+/** A version that a step names: its package on this machine, and what it is in the registry. */
+export interface PartPackage {
+  readonly step: string;
+  readonly dir: string;
+  readonly digest: string;
+  readonly model: string;
+  readonly version: number;
+  readonly versionId: string;
+}
+
+export interface ComposeOptions {
+  /** The folder to write; it may not be there yet. */
+  readonly dir: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Writes the package: one graph of all parts, whose golden outputs are what the parts gave one after another, so that
+ * whoever loads it sees that it equals them. It runs the parts: those that are not trusted are composed by
+ * `composeInChild`.
+ * @throws AssayError INVALID_ARGUMENT where the parts do not fit together, `details` naming each place;
+ *   FAILED_PRECONDITION where their graphs cannot be one; UNPROCESSABLE_MODEL for a part that is damaged
+ */
+export async function composePackage(
+  composition: Composition,
+  parts: readonly PartPackage[],
+  { dir, signal }: ComposeOptions,
+): Promise<WrittenPackage> {
+  const manifests = new Map<string, AssayManifest>();
+  const models = new Map<string, OnnxModel>();
+  for (const { step, dir: folder, digest } of parts) {
+    const pkg = await openPackage(folder, { expectedDigest: digest, ...(signal === undefined ? {} : { signal }) });
+    manifests.set(step, pkg.manifest);
+    models.set(step, readServable(await pkg.readOnnx()).model);
+  }
+  const plan = planComposition(composition, new Map([...manifests].map(([step, { signature }]) => [step, signature])));
+  const merged = mergeSteps(plan, plan, models);
+  if ('reason' in merged) {
+    throw new AssayError('FAILED_PRECONDITION', `the parts cannot be one graph: ${merged.reason}`);
+  }
+  const golden = await goldenOf(plan, models, manifests);
+  await checkMerged(merged.onnx, plan, golden, signal);
+  const inputs = [...featureInputs(plan, models)];
+  return writePackage(dir, {
+    onnx: merged.onnx,
+    signature: plan.signature,
+    golden,
+    lineage: {
+      datasetSha256s: [...new Set([...manifests.values()].flatMap(({ lineage }) => lineage.datasetSha256s))],
+      parents: [...new Set(parts.map(({ digest }) => digest))],
+      libraries: { 'onnxruntime-node': RUNTIME_VERSION },
+      metrics: {},
+      origin: 'composed of registered versions',
+    },
+    composition: {
+      parts: parts.map(({ step, digest, model, version, versionId }) => ({ step, model, version, versionId, digest })),
+      steps: composition.steps,
+      outputs: composition.outputs,
+    },
+    inputTypes: Object.fromEntries(inputs.map(([name, { type }]) => [name, tensorType(type)])),
+    ...profileOf(plan, manifests),
+    ...(composition.description === undefined ? {} : { description: composition.description }),
+  });
+}
+
+function tensorType(type: string): TensorType {
+  return type === 'string' ? 'str' : (type as TensorType); // served element types go by NumPy's names but for strings
+}
+
+/** The records of the parts, and what the parts give for them one after another. */
+async function goldenOf(
+  plan: Plan,
+  models: ReadonlyMap<string, OnnxModel>,
+  manifests: ReadonlyMap<string, AssayManifest>,
+): Promise<Golden> {
+  const goldens = new Map([...manifests].map(([step, { golden }]) => [step, golden]));
+  const encoder = createEncoder(layoutOfFeatures(plan, models));
+  const { records, source } = composedRecords(plan, goldens, encoder);
+  const outputs = await runApart(plan, models, records);
+  const tolerances = [...goldens.values()].map(({ tolerance }) => tolerance);
+  return {
+    source,
+    records: [...records],
+    outputs: records.map((_, row) => plainRecord(outputs.record(row))),
+    tolerance: {
+      absolute: Math.max(...tolerances.map(({ absolute }) => absolute)),
+      relative: Math.max(...tolerances.map(({ relative }) => relative)),
+    },
+  };
+}
+
+async function checkMerged(
+  onnx: Uint8Array,
+  { signature }: Plan,
+  golden: Golden,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const source = { onnx, signature, digest: 'unregistered', records: golden.records };
+  const scorer = await loadScorer(source, signal === undefined ? {} : { signal });
+  try {
+    await verifyGolden(scorer, { manifest: { golden, signature } });
+  } catch (cause) {
+    const error = AssayError.from(cause);
+    throw new AssayError(
+      'FAILED_PRECONDITION',
+      `the parts in one graph give other outputs than one after another: ${error.message}`,
+      { details: error.details, cause },
+    );
+  } finally {
+    scorer.close();
+  }
+}
+
+/** Of each feature the profile of the part that takes it first, as the reference for drift. */
+function profileOf(plan: Plan, manifests: ReadonlyMap<string, AssayManifest>): { profile?: Profile } {
+  const features: Profile['features'] = {};
+  let rows = 0;
+  for (const { name: step, signature, sources } of plan.steps) {
+    const profile = manifests.get(step)?.profile;
+    if (profile === undefined || signature === undefined) continue;
+    for (const [i, feature] of signature.features.entries()) {
+      const source = sources[i];
+      const own = profile.features[feature.name];
+      if (source?.kind !== 'feature' || own === undefined || Object.hasOwn(features, source.name)) continue;
+      features[source.name] = own;
+      rows = Math.max(rows, profile.rows);
+    }
+  }
+  return rows === 0 ? {} : { profile: { rows, features } };
+}
