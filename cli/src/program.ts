@@ -126,6 +126,11 @@ export function createProgram(io: Io, outcome: Outcome): Command {
       (await import('./commands/register.ts')).register(io, name, path, options),
     );
 
+  command('compose <spec>', 'register a version made of others, chained and combined as a YAML file says')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .action(async (spec: string, options) => (await import('./commands/compose.ts')).compose(io, spec, options));
+
   command('alias <model> <alias> <version>', 'move an alias to a version')
     .addOption(targets.registry())
     .addOption(dataDir())

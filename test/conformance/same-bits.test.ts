@@ -11,7 +11,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { ROOT, type StartedAssay, startAssay, temporaryFolder } from '../parts/assay.ts';
 
-const MODELS = ['flight-delay', 'flight-delay-linear', 'flight-delay-xgboost'];
+/** The last is composed of the first two. */
+const MODELS = ['flight-delay', 'flight-delay-linear', 'flight-delay-xgboost', 'flight-delay-blend'];
 const EXAMPLE = join(ROOT, 'examples/flights');
 const BATCHES = [1, 2, 3, 7, 33, 64, 100];
 const RECORDS = 200;
@@ -25,17 +26,22 @@ beforeAll(async () => {
   const spec = join(folder.path, 'flight-delay-xgboost.yaml');
   await writeFile(spec, stringify(await xgboostSpec()));
   await train(spec);
+  await run('compose', join(EXAMPLE, 'flight-delay-blend.yaml'));
 });
 afterAll(async () => {
   await assay?.[Symbol.asyncDispose]();
 });
 
 async function train(spec: string): Promise<void> {
-  const training = spawn(join(ROOT, 'tools/node'), [join(ROOT, 'cli/bin/assay.mjs'), 'train', spec], {
+  await run('train', spec);
+}
+
+async function run(...command: readonly string[]): Promise<void> {
+  const running = spawn(join(ROOT, 'tools/node'), [join(ROOT, 'cli/bin/assay.mjs'), ...command], {
     env: { ...process.env, ASSAY_DATA_DIR: assay.dataDir },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const [code] = await once(training, 'close');
+  const [code] = await once(running, 'close');
   expect(code).toBe(0);
 }
 
@@ -147,4 +153,17 @@ describe.each(MODELS)('%s', (model) => {
     const together = await Promise.all(records.map((record) => named(model, [record])));
     expect(bits(together)).toBe(bits(alone));
   });
+});
+
+it('a version composed of two gives the calibrated mean of what they give', async () => {
+  const records = flights();
+  const [trees = [], linear = [], blend = []] = await Promise.all(
+    ['flight-delay', 'flight-delay-linear', 'flight-delay-blend'].map((model) => named(model, records)),
+  );
+  // As examples/flights/flight-delay-blend.yaml has it.
+  const mean = trees.map((probability, i) => Math.fround(probability * 0.75 + (linear[i] ?? 0) * 0.25));
+  for (let i = 1; i < blend.length; i += 2) {
+    const logit = Math.log(mean[i] ?? 0) - Math.log(1 - (mean[i] ?? 0));
+    expect(blend[i]).toBeCloseTo(1 / (1 + Math.exp(-(1.05 * logit + 0.02))), 6);
+  }
 });

@@ -56,7 +56,7 @@ async function graphOf(full: string, path: string): Promise<string | undefined> 
   throw new AssayError('INVALID_ARGUMENT', `${path} holds neither assay.json (a package) nor model.onnx`);
 }
 
-async function ensureModel(registry: RegistryClient, name: string, signal: AbortSignal): Promise<void> {
+export async function ensureModel(registry: RegistryClient, name: string, signal: AbortSignal): Promise<void> {
   try {
     await registry.createModel({ name }, { signal });
   } catch (error) {
@@ -64,7 +64,8 @@ async function ensureModel(registry: RegistryClient, name: string, signal: Abort
   }
 }
 
-function summary(version: Version, alias: string | undefined): string {
+/** What was registered, for a reader. */
+export function summary(version: Version, alias: string | undefined): string {
   return facts([
     ['model', version.modelName],
     ['version', String(version.version)],

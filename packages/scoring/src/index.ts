@@ -1,6 +1,6 @@
 export { sameBits } from './batch-invariance.ts';
 export { createBatcher } from './batcher.ts';
-export { composePackage, type PartPackage } from './compose/compose-package.ts';
+export type { PartPackage } from './compose/compose-package.ts';
 export { exactJson, exactOutputs } from './exact-outputs.ts';
 export { probeProvider } from './execution-provider.ts';
 export { createExplainer, type Explainer, type Explanation } from './explain/explainer.ts';

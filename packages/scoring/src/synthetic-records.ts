@@ -78,7 +78,7 @@ function gaussian(random: () => number): number {
 }
 
 /** https://gist.github.com/tommyettinger/46a874533244883189143505d203312c (public domain) */
-function mulberry32(seed: number): () => number {
+export function mulberry32(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
