@@ -25,7 +25,7 @@ export async function compose(io: Io, path: string, options: TargetOptions): Pro
     const requestPath = join(work, 'request.json');
     await writeFile(requestPath, JSON.stringify(request));
     const { composeInChild } = await import('@assay/scoring');
-    await composeInChild(requestPath, { dir, signal: io.signal });
+    const { graphs, apart } = await composeInChild(requestPath, { dir, signal: io.signal });
     await ensureModel(registry, model, io.signal);
     const version = await registry.uploadPackage(model, dir, {
       ...(description === undefined ? {} : { description }),
@@ -35,6 +35,9 @@ export async function compose(io: Io, path: string, options: TargetOptions): Pro
     if (options.json) io.out(json(version));
     else {
       for (const { step, model, version } of parts) io.err(`${step} is ${model} ${version}\n`);
+      if (apart !== undefined) {
+        io.err(`in ${graphs.length} graphs: ${graphs.map((steps) => steps.join(' + ')).join(', then ')}: ${apart}\n`);
+      }
       io.out(summary(version, alias));
     }
   } finally {

@@ -138,6 +138,10 @@ function schemas(options: { additionalProperties: boolean }) {
       ),
       steps: Type.Record(Type.String(), Type.Unknown(), { description: 'As the composition was written down.' }),
       outputs: Type.Record(Type.String(), Type.String()),
+      graphs: Type.Array(Type.Array(Type.String()), {
+        description: 'The steps of each graph; several are run one after another.',
+      }),
+      apart: Type.Optional(Type.String({ description: 'Why there are several graphs.' })),
     },
     { ...options, description: 'Of a version that was composed of others.' },
   );

@@ -3,6 +3,7 @@ import { AssayError } from '@assay/contracts';
 import { ELEMENT_TYPE_CODES, type ElementType } from './element-types.ts';
 import type { Attribute, Node } from './model.ts';
 import {
+  bytesField,
   bytesOf,
   decodeText,
   type Field,
@@ -29,6 +30,8 @@ export type AttributeValue =
   | { readonly type: 'float'; readonly value: number }
   | { readonly type: 'floats'; readonly value: ArrayLike<number> }
   | { readonly type: 'string'; readonly value: string }
+  /** A string that is no text, which ONNX's strings may be. */
+  | { readonly type: 'bytes'; readonly value: Uint8Array }
   | { readonly type: 'strings'; readonly value: readonly string[] }
   | { readonly type: 'tensor'; readonly value: Tensor };
 
@@ -46,7 +49,7 @@ export function attributeFields(name: string, attribute: AttributeValue): Field[
   return [
     textField(ATTRIBUTE.name, name),
     ...valueFields(attribute),
-    int64Field(ATTRIBUTE.type, ATTRIBUTE_TYPE[attribute.type]),
+    int64Field(ATTRIBUTE.type, ATTRIBUTE_TYPE[attribute.type === 'bytes' ? 'string' : attribute.type]),
   ];
 }
 
@@ -62,6 +65,8 @@ function valueFields(attribute: AttributeValue): Field[] {
       return [float32sField(ATTRIBUTE.floats, attribute.value)];
     case 'string':
       return [textField(ATTRIBUTE.string, attribute.value)];
+    case 'bytes':
+      return [bytesField(ATTRIBUTE.string, attribute.value)];
     case 'strings':
       return attribute.value.map((text) => textField(ATTRIBUTE.strings, text));
     case 'tensor':
@@ -84,7 +89,12 @@ export function floatOf(attribute: Attribute): number {
 }
 
 export function stringOf(attribute: Attribute): string {
-  return decodeText(bytesOf(lastField(attribute, ATTRIBUTE.string, 'a string'), attribute.name), attribute.name);
+  return decodeText(bytesAttributeOf(attribute), attribute.name);
+}
+
+/** A view, not a copy. */
+export function bytesAttributeOf(attribute: Attribute): Uint8Array {
+  return bytesOf(lastField(attribute, ATTRIBUTE.string, 'a string'), attribute.name);
 }
 
 export function intsOf(attribute: Attribute): bigint[] {

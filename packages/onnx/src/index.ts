@@ -17,6 +17,7 @@ export {
 export type { LinearPredictor, LinearTerm } from './linear.ts';
 export type { MatrixColumn } from './matrix-columns.ts';
 export { type AlignedOpsets, alignOpsets, type NamedModel } from './merge/align-opsets.ts';
+export { type ChainLink, chainIn, chainOf, type DeclaredTensor, writeChain } from './merge/chain.ts';
 export {
   addCalibration,
   addCast,

@@ -1,7 +1,9 @@
 /** What a model says about itself, and why it cannot be served. */
 import { type ElementType, isServed, SERVED_ELEMENT_TYPES } from './element-types.ts';
+import { chainOf } from './merge/chain.ts';
 import type { Dimension, OnnxModel, Opset, ValueInfo, ValueType } from './model.ts';
 import { quote } from './quote.ts';
+import { readModel } from './read-model.ts';
 import { allNodes, allTensors } from './traversal.ts';
 
 /** An input or output as a caller sees it. */
@@ -94,7 +96,7 @@ function* problemsOf(
   yield* repeatedNames('output', outputs);
   for (const input of inputs) yield* valueProblems('input', input);
   for (const output of outputs) yield* valueProblems('output', output);
-  yield* foreignOperators(model);
+  yield* chainProblems(model);
   for (const tensor of allTensors(model)) {
     if (tensor.external) {
       yield `tensor ${quote(tensor.name)} keeps its data in another file; save the model as a single file`;
@@ -117,6 +119,25 @@ function* valueProblems(role: string, value: ValueDescription): Generator<string
     yield `${what} is of kind ${value.kind}; only tensors are served`;
   } else if (!isServed(value.elementType)) {
     yield `${what} has element type ${value.elementType ?? 'undefined'}; served are ${SERVED_ELEMENT_TYPES.join(', ')}`;
+  }
+}
+
+/** A chain may be run if each of its graphs may; a graph within it that is a chain again is refused. */
+function* chainProblems(model: OnnxModel): Generator<string> {
+  try {
+    const links = chainOf(model);
+    if (links === undefined) {
+      yield* foreignOperators(model);
+      return;
+    }
+    for (const [i, { onnx }] of links.entries()) {
+      const link = readModel(onnx);
+      for (const problem of chainOf(link) === undefined ? inspect(link).problems : ['it is a chain itself']) {
+        yield `graph ${i} of the chain: ${problem}`;
+      }
+    }
+  } catch (error) {
+    yield error instanceof Error ? error.message : String(error); // what is damaged is named there
   }
 }
 

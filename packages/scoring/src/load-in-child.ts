@@ -60,10 +60,18 @@ export async function packageOnnxInChild(
 export async function composeInChild(
   requestPath: string,
   options: ChildLimits & { readonly dir: string },
-): Promise<{ readonly digest: string; readonly files: PackageFile[] }> {
+): Promise<ComposedPackage> {
   const { dir, ...limits } = options;
   const written = await runInChild(entry(), ['compose', resolve(requestPath), resolve(dir)], { ...limits, refused });
-  return written as { digest: string; files: PackageFile[] }; // what the entry writes for `compose`
+  return written as ComposedPackage; // what the entry writes for `compose`
+}
+
+export interface ComposedPackage {
+  readonly digest: string;
+  /** The steps of each graph. */
+  readonly graphs: readonly (readonly string[])[];
+  /** Why they are not one. */
+  readonly apart?: string;
 }
 
 /** What a child is told to compose. */

@@ -7,6 +7,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AssayError } from '@assay/contracts';
 import {
+  chainOf,
   inspect,
   type OnnxModel,
   ORDERING_VERSION,
@@ -53,6 +54,7 @@ export function readServable(onnx: Uint8Array): {
 
 /** The derived graph, or undefined where there is nothing to derive. */
 export function packGraph(model: OnnxModel): PackedGraph | undefined {
+  if (chainOf(model) !== undefined) return undefined;
   const ordered = orderCategories(model);
   const { model: packed, columns } = packInputs(ordered ?? model);
   return columns.length === 0 && ordered === undefined ? undefined : { onnx: writeModel(packed), columns };

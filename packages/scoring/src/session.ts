@@ -8,8 +8,9 @@
  */
 
 import { AssayError } from '@assay/contracts';
-import { ELEMENT_TYPE_CODES, SERVED_ELEMENT_TYPES, type ServedElementType } from '@assay/onnx';
+import { chainIn, ELEMENT_TYPE_CODES, SERVED_ELEMENT_TYPES, type ServedElementType } from '@assay/onnx';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import { openChain } from './chain-session.ts';
 import type { ExecutionProvider, GraphOptimization } from './interfaces.ts';
 
 /** The version whose internal binding is known. With another one the public way is taken. */
@@ -85,6 +86,8 @@ export function inputTensor(type: ElementType, data: ElementArray, dims: readonl
 export async function openSession(model: Uint8Array, options: SessionOptions): Promise<Session> {
   if (options.provider !== undefined && options.provider !== 'cpu') keepFloat32();
   try {
+    const links = chainIn(model);
+    if (links !== undefined) return await openChain(model, links, (link) => openSession(link, options));
     return await (options.call === 'native' ? openNative(model, options) : openPublic(model, options));
   } catch (cause) {
     if (cause instanceof AssayError) throw cause;

@@ -17,32 +17,31 @@ export interface AlignedOpsets {
   readonly irVersion: number;
 }
 
-/** The nodes that join models are written as this version of ai.onnx has them. */
-const MIN_OPSET = 13;
-/** The format version that came with it. From 4 on an initializer need not be an input too. */
-const MIN_IR_VERSION = 7;
-/** What goes with DEFAULT_OPSETS. */
-const DEFAULT_IR_VERSION = 10;
-
 /**
  * Of each domain the highest version that a model asks for, if the nodes of the others mean the same in it.
+ * @param minOpset what of ai.onnx the nodes need that join the models
  * @returns in words why they cannot share one, where they cannot
  */
-export function alignOpsets(models: readonly NamedModel[]): AlignedOpsets | string {
+export function alignOpsets(models: readonly NamedModel[], minOpset: number): AlignedOpsets | string {
   const opsets: Record<string, number> = {};
   for (const { model } of models) {
     for (const { domain, version } of model.opsets) opsets[domain] = Math.max(opsets[domain] ?? 0, version);
   }
-  const usesOnnx = opsets[''] !== undefined;
-  opsets[''] = usesOnnx ? Math.max(opsets[''] ?? 0, MIN_OPSET) : (DEFAULT_OPSETS[''] ?? MIN_OPSET);
+  const own = opsets[''];
+  const opset = own === undefined ? (DEFAULT_OPSETS[''] ?? minOpset) : Math.max(own, minOpset);
+  opsets[''] = opset;
   for (const { name, model } of models) {
     const changed = changedNode(model, opsets);
     if (changed !== undefined) return `${changed.problem} (${quote(name)})`;
   }
-  return {
-    opsets,
-    irVersion: Math.max(usesOnnx ? MIN_IR_VERSION : DEFAULT_IR_VERSION, ...models.map(({ model }) => model.irVersion)),
-  };
+  return { opsets, irVersion: Math.max(irVersionOf(opset), ...models.map(({ model }) => model.irVersion)) };
+}
+
+/** The format version that came with an operator set. From 4 on an initializer need not be an input too. */
+function irVersionOf(opset: number): number {
+  if (opset >= 21) return 10;
+  if (opset >= 19) return 9;
+  return opset >= 15 ? 8 : 7;
 }
 
 function changedNode(model: OnnxModel, opsets: Readonly<Record<string, number>>): { problem: string } | undefined {

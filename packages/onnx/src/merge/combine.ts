@@ -1,6 +1,7 @@
 /**
  * The nodes that join outputs of models. A scalar is [N], a vector of k [N, k]. All arithmetic is in double, and a result
- * has the type of what it is made of. Every operator here means the same from opset 13 on.
+ * has the type of what it is made of. Every operator here means the same from opset 11 on, and
+ * those that pick, cast and reshape from 7 on; a vote among strings needs 19.
  */
 import { AssayError } from '@assay/contracts';
 import { elementType, int } from '../attributes.ts';

@@ -2,7 +2,7 @@ import type { Signature } from '@assay/contracts';
 import { attribute, float32Tensor, float64Tensor, GraphBuilder, stringTensor } from '@assay/onnx';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { syntheticRecords } from '../synthetic-records.ts';
-import { type Composing, composing, version } from '../testing/composing.ts';
+import { apartModels, type Composing, composing, version } from '../testing/composing.ts';
 import { feature, identityModel, linearDoubleModel, linearFloatModel, output } from '../testing/models.ts';
 
 let made: Composing;
@@ -76,6 +76,7 @@ describe('a composition', () => {
       parts: [{ step: 'one', model: 'one', version: 1, versionId: 'ver_one', digest: part.digest }],
       steps: { one: { version: 'one@1' } },
       outputs: { p: 'one' },
+      graphs: [['one']],
     });
     expect(whole.scorer.packed).toBe(true);
   });
@@ -218,6 +219,38 @@ describe('a composition', () => {
     expect(JSON.stringify(row, (_, value) => (typeof value === 'bigint' ? String(value) : value))).toContain(
       String(2n ** 60n),
     );
+  });
+
+  test('of parts that cannot be one graph runs several, one after another, and gives what they give', async () => {
+    const { old, young, steps, outputs } = apartModels();
+    const parts = [await made.part('old', old), await made.part('young', young)];
+    const whole = await made.compose(steps, outputs, parts);
+    expect(whole.manifest.composition).toMatchObject({
+      graphs: [['old'], ['young', 'blend']],
+      apart: 'Softmax of opset 11 means another thing in opset 21, which a part needs ("old")',
+    });
+    const records = syntheticRecords(whole.signature, 70, 5);
+    const [first, second] = await Promise.all(parts.map(({ dir }) => made.load(dir)));
+    const a = (await first?.score(records)) ?? [];
+    const b = (await second?.score(a.map(({ shares }) => ({ shares })))) ?? [];
+    const tanh = b.map((row) => row.tanh as number[]);
+    expect(await whole.score(records)).toEqual(
+      a.map((row, i) => {
+        const shares = row.shares as number[];
+        return {
+          first: shares[0],
+          blend: shares.map((share, k) => Math.fround(0.5 * share + 0.5 * (tanh[i]?.[k] ?? 0))),
+        };
+      }),
+    );
+    expect(whole.scorer).toMatchObject({ call: 'native', batchInvariant: true, packed: false });
+  });
+
+  test('of a version that is several graphs is refused: its parts are what to compose', async () => {
+    const { old, young, steps, outputs } = apartModels();
+    const target = await made.composed(steps, outputs, [await made.part('old', old), await made.part('young', young)]);
+    const again = made.compose({ whole: version('whole') }, { p: 'whole.blend' }, [{ ...target, step: 'whole' }]);
+    await expect(again).rejects.toThrow('step whole is composed of several graphs; name its parts instead');
   });
 
   test('has the records of its parts as golden records, as far as all parts take them', async () => {

@@ -9,14 +9,15 @@ import {
   type WrittenPackage,
   writePackage,
 } from '@assay/model-package';
-import type { OnnxModel } from '@assay/onnx';
+import { chainOf, type OnnxModel } from '@assay/onnx';
 import { createEncoder } from '../encoder.ts';
 import { plainRecord, verifyGolden } from '../golden-records.ts';
 import { readServable } from '../packed-graph.ts';
 import { loadScorer } from '../scorer.ts';
 import { RUNTIME_VERSION } from '../session.ts';
+import { asFewAsCanBe, chainSteps, eachAlone } from './chain.ts';
 import { featureInputs } from './graph-inputs.ts';
-import { mergeSteps } from './merge.ts';
+import { type Extent, mergeSteps, whyApart } from './merge.ts';
 import { type Plan, planComposition } from './plan.ts';
 import { composedRecords } from './records.ts';
 import { layoutOfFeatures, runApart } from './run-apart.ts';
@@ -38,11 +39,11 @@ export interface ComposeOptions {
 }
 
 /**
- * Writes the package: one graph of all parts, whose golden outputs are what the parts gave one after another, so that
- * whoever loads it sees that it equals them. It runs the parts: those that are not trusted are composed by
+ * Writes the package: one graph of all parts where that can be, else several in one file. Its golden outputs are what the
+ * parts gave one after another, so that whoever loads it sees that it equals them. It runs the parts: those that are not trusted are composed by
  * `composeInChild`.
  * @throws AssayError INVALID_ARGUMENT where the parts do not fit together, `details` naming each place;
- *   FAILED_PRECONDITION where their graphs cannot be one; UNPROCESSABLE_MODEL for a part that is damaged
+ *   FAILED_PRECONDITION where a part is too old or all are too large; UNPROCESSABLE_MODEL for a part that is damaged
  */
 export async function composePackage(
   composition: Composition,
@@ -54,18 +55,18 @@ export async function composePackage(
   for (const { step, dir: folder, digest } of parts) {
     const pkg = await openPackage(folder, { expectedDigest: digest, ...(signal === undefined ? {} : { signal }) });
     manifests.set(step, pkg.manifest);
-    models.set(step, readServable(await pkg.readOnnx()).model);
+    const { model } = readServable(await pkg.readOnnx());
+    if (chainOf(model) !== undefined) {
+      throw new AssayError('FAILED_PRECONDITION', `step ${step} is composed of several graphs; name its parts instead`);
+    }
+    models.set(step, model);
   }
   const plan = planComposition(composition, new Map([...manifests].map(([step, { signature }]) => [step, signature])));
-  const merged = mergeSteps(plan, plan, models);
-  if ('reason' in merged) {
-    throw new AssayError('FAILED_PRECONDITION', `the parts cannot be one graph: ${merged.reason}`);
-  }
   const golden = await goldenOf(plan, models, manifests);
-  await checkMerged(merged.onnx, plan, golden, signal);
+  const { onnx, graphs, apart } = await graphsOf(plan, models, golden, signal);
   const inputs = [...featureInputs(plan, models)];
   return writePackage(dir, {
-    onnx: merged.onnx,
+    onnx,
     signature: plan.signature,
     golden,
     lineage: {
@@ -79,6 +80,8 @@ export async function composePackage(
       parts: parts.map(({ step, digest, model, version, versionId }) => ({ step, model, version, versionId, digest })),
       steps: composition.steps,
       outputs: composition.outputs,
+      graphs,
+      ...(apart === undefined ? {} : { apart }),
     },
     inputTypes: Object.fromEntries(inputs.map(([name, { type }]) => [name, tensorType(type)])),
     ...profileOf(plan, manifests),
@@ -112,7 +115,46 @@ async function goldenOf(
   };
 }
 
-async function checkMerged(
+interface Graphs {
+  readonly onnx: Uint8Array;
+  /** The steps of each. */
+  readonly graphs: string[][];
+  /** Why they are not one. */
+  readonly apart: string | undefined;
+}
+
+/** One graph if it can be, and gives what its parts give; else as few as can be, one after another. */
+async function graphsOf(
+  plan: Plan,
+  models: ReadonlyMap<string, OnnxModel>,
+  golden: Golden,
+  signal: AbortSignal | undefined,
+): Promise<Graphs> {
+  const chained = async (extents: readonly Extent[], apart: string): Promise<Graphs> => {
+    const onnx = chainSteps(plan, extents, models);
+    await check(onnx, plan, golden, signal);
+    return { onnx, graphs: namesOf(extents), apart };
+  };
+  const reason = whyApart(plan.steps, models);
+  if (reason !== undefined) return chained(asFewAsCanBe(plan, models), reason);
+  const onnx = mergeSteps(plan, plan, models);
+  try {
+    await check(onnx, plan, golden, signal);
+  } catch (cause) {
+    const { code, message } = AssayError.from(cause);
+    if (code !== 'UNPROCESSABLE_MODEL') throw cause;
+    return chained(eachAlone(plan), `in one graph they give other outputs: ${message}`);
+  }
+  return { onnx, graphs: namesOf([plan]), apart: undefined };
+}
+
+/** Of those graphs that hold steps; one may only put the outputs together. */
+function namesOf(extents: readonly Extent[]): string[][] {
+  return extents.map(({ steps }) => steps.map(({ name }) => name)).filter((names) => names.length > 0);
+}
+
+/** @throws AssayError UNPROCESSABLE_MODEL where the file does not give what the parts gave one after another */
+async function check(
   onnx: Uint8Array,
   { signature }: Plan,
   golden: Golden,
@@ -122,13 +164,6 @@ async function checkMerged(
   const scorer = await loadScorer(source, signal === undefined ? {} : { signal });
   try {
     await verifyGolden(scorer, { manifest: { golden, signature } });
-  } catch (cause) {
-    const error = AssayError.from(cause);
-    throw new AssayError(
-      'FAILED_PRECONDITION',
-      `the parts in one graph give other outputs than one after another: ${error.message}`,
-      { details: error.details, cause },
-    );
   } finally {
     scorer.close();
   }

@@ -41,30 +41,52 @@ export function nameOfValue({ step, output }: GivenValue): string {
 
 /**
  * @param models of the steps that are versions, by name
- * @returns the ONNX file; or in words why the steps cannot be in one graph
+ * @returns in words why the steps cannot be in one graph; undefined where they can
  */
-export function mergeSteps(
-  plan: Plan,
-  extent: Extent,
-  models: ReadonlyMap<string, OnnxModel>,
-): { readonly onnx: Uint8Array } | { readonly reason: string } {
-  const parts = extent.steps.flatMap(({ name }) => {
-    const model = models.get(name);
-    return model === undefined ? [] : [{ name, model }];
-  });
-  const aligned = alignOpsets(parts);
-  if (typeof aligned === 'string') return { reason: aligned };
-  const functions = sharedFunctions(parts.map(({ model }) => model));
-  if (typeof functions === 'string') return { reason: functions };
-  const graph = new GraphBuilder({ name: 'composition', ...aligned });
-  for (const field of functions) graph.adoptFunction(field);
+export function whyApart(steps: readonly PlannedStep[], models: ReadonlyMap<string, OnnxModel>): string | undefined {
+  const shared = sharedBy(steps, models);
+  return typeof shared === 'string' ? shared : undefined;
+}
+
+/**
+ * The ONNX file of the steps.
+ * @throws AssayError FAILED_PRECONDITION where they cannot be in one: see whyApart
+ */
+export function mergeSteps(plan: Plan, extent: Extent, models: ReadonlyMap<string, OnnxModel>): Uint8Array {
+  const shared = sharedBy(extent.steps, models);
+  if (typeof shared === 'string') {
+    throw new AssayError('FAILED_PRECONDITION', `the steps cannot be one graph: ${shared}`);
+  }
+  const graph = new GraphBuilder({ name: 'composition', ...shared.aligned });
+  for (const field of shared.functions) graph.adoptFunction(field);
   const merge = new Merge(graph, plan, models);
   merge.declare(extent);
   for (const step of extent.steps) merge.add(step);
   for (const { name, source } of extent.outputs) merge.give(name, source);
   const onnx = graph.build();
-  if (onnx.length > MAX_BYTES) return { reason: `together they have ${onnx.length} bytes, and a file may have 2 GiB` };
-  return { onnx };
+  if (onnx.length <= MAX_BYTES) return onnx;
+  throw new AssayError(
+    'FAILED_PRECONDITION',
+    `the parts have ${onnx.length} bytes together, and a file may have 2 GiB`,
+  );
+}
+
+/** What the graphs of the steps can share, or in words why not. */
+function sharedBy(steps: readonly PlannedStep[], models: ReadonlyMap<string, OnnxModel>) {
+  const parts = steps.flatMap(({ name }) => {
+    const model = models.get(name);
+    return model === undefined ? [] : [{ name, model }];
+  });
+  const aligned = alignOpsets(parts, Math.max(0, ...steps.map(neededOpset)));
+  if (typeof aligned === 'string') return aligned;
+  const functions = sharedFunctions(parts.map(({ model }) => model));
+  return typeof functions === 'string' ? functions : { aligned, functions };
+}
+
+/** As the nodes of packages/onnx/src/merge/combine.ts need it. */
+function neededOpset({ step, gives }: PlannedStep): number {
+  if ('version' in step) return 7;
+  return 'vote' in step && gives[0]?.output.dtype === 'string' ? 19 : 11;
 }
 
 class Merge {

@@ -7,7 +7,7 @@ import { AssayError } from '@assay/contracts';
 import { openPackage } from '@assay/model-package';
 import { composePackage } from '../compose/compose-package.ts';
 import { verifyGolden } from '../golden-records.ts';
-import type { ComposeRequest, LoadReport } from '../load-in-child.ts';
+import type { ComposedPackage, ComposeRequest, LoadReport } from '../load-in-child.ts';
 import { packageFromOnnx } from '../package-from-onnx.ts';
 import { createScorer } from '../scorer.ts';
 
@@ -34,8 +34,9 @@ async function main([command, ...args]: readonly string[]): Promise<unknown> {
     }
     case 'compose': {
       const request = JSON.parse(readFileSync(first, 'utf8')) as ComposeRequest; // written by who started this process
-      const { digest, files } = await composePackage(request.composition, request.parts, { dir });
-      return { digest, files };
+      const { digest, manifest } = await composePackage(request.composition, request.parts, { dir });
+      const { graphs = [], apart } = manifest.composition ?? {};
+      return { digest, graphs, apart } satisfies Record<keyof ComposedPackage, unknown>;
     }
     default:
       throw new AssayError('INTERNAL', `check-package knows no command ${JSON.stringify(command)}`);

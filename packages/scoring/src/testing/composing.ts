@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Composition, CompositionStep, Signature } from '@assay/contracts';
 import { type AssayManifest, openPackage } from '@assay/model-package';
+import { attribute, GraphBuilder } from '@assay/onnx';
 import { composePackage, type PartPackage } from '../compose/compose-package.ts';
 import type { Scorer } from '../interfaces.ts';
 import { packageFromOnnx } from '../package-from-onnx.ts';
 import { createScorer } from '../scorer.ts';
+import { feature, output } from './models.ts';
 
 export type Records = readonly Readonly<Record<string, unknown>>[];
 
@@ -47,10 +49,18 @@ class Composing {
     outputs: Record<string, string>,
     parts: readonly PartPackage[],
   ): Promise<LoadedVersion> {
+    return this.load((await this.composed(steps, outputs, parts)).dir);
+  }
+
+  async composed(
+    steps: Record<string, CompositionStep>,
+    outputs: Record<string, string>,
+    parts: readonly PartPackage[],
+  ): Promise<PartPackage> {
     const composition: Composition = { model: 'whole', steps, outputs };
     const dir = this.#folder();
-    await composePackage(composition, parts, { dir });
-    return this.load(dir);
+    const { digest } = await composePackage(composition, parts, { dir });
+    return { step: 'whole', dir, digest, model: 'whole', version: 1, versionId: 'ver_whole' };
   }
 
   async load(dir: string): Promise<LoadedVersion> {
@@ -81,6 +91,42 @@ class Composing {
 }
 
 export type { Composing };
+
+/** A composition whose parts cannot be one graph: Softmax of the first came to mean another thing. */
+export function apartModels() {
+  const old = new GraphBuilder({ opsets: { '': 11 }, irVersion: 6 });
+  const inputs = ['a', 'b'].map((name) => old.input(name, 'float32', ['N', 1]));
+  const both = old.node('Concat', inputs, { attributes: { axis: attribute.int(1) } });
+  old.node('Softmax', [both], { outputs: ['shares'] });
+  old.output('shares', 'float32', ['N', 2]);
+  const young = new GraphBuilder();
+  young.input('shares', 'float32', ['N', 2]);
+  young.node('Tanh', ['shares'], { outputs: ['tanh'] });
+  young.output('tanh', 'float32', ['N', 2]);
+  const steps: Record<string, CompositionStep> = {
+    old: version('old'),
+    young: version('young', { shares: 'old' }),
+    blend: { mean: ['old', 'young'] },
+  };
+  return {
+    old: {
+      onnx: old.build(),
+      signature: {
+        features: [feature('a', 'float32'), feature('b', 'float32')],
+        outputs: [output('shares', 'float32', [2])],
+      },
+    },
+    young: {
+      onnx: young.build(),
+      signature: {
+        features: [feature('shares', 'float32', { shape: [2] })],
+        outputs: [output('tanh', 'float32', [2])],
+      },
+    },
+    steps,
+    outputs: { first: 'old.shares[0]', blend: 'blend' },
+  };
+}
 
 export function version(model: string, inputs?: Record<string, string | { feature: string }>): CompositionStep {
   return { version: `${model}@1`, ...(inputs === undefined ? {} : { inputs }) };
