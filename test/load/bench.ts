@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { startAssay } from '../parts/assay.ts';
 import { benchBatch } from './batch.ts';
+import { benchEnsembles } from './ensembles.ts';
 import { benchGrpc } from './grpc.ts';
 import { benchLane } from './lane.ts';
 import { benchOverload } from './overload.ts';
@@ -19,5 +20,6 @@ await benchBatch(registry.http);
 await benchLane();
 await benchOverload(5);
 await benchGrpc();
+await benchEnsembles();
 await benchRegistryScale(0.1);
 await benchRegistryBesideMlflow();

@@ -17,6 +17,8 @@ export interface RawTarget {
   /** Instead of always the same. */
   readonly nextBody?: () => string;
   readonly headers?: readonly string[];
+  /** Of calls with the same body that follow on the first: all of them together count as one request. */
+  readonly thenPaths?: readonly string[];
 }
 
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
@@ -24,15 +26,9 @@ const END_OF_HEAD = Buffer.from('\r\n\r\n');
 /** Any answer but a 200 ends the benchmark: a fast error is no result. */
 export async function closedLoop(target: RawTarget, connections: number, seconds: number): Promise<Sample> {
   const { hostname, port } = new URL(target.url);
-  const head = [
-    `${target.method ?? 'POST'} ${target.path} HTTP/1.1`,
-    `Host: ${hostname}:${port}`,
-    'Content-Type: application/json',
-    ...(target.headers ?? []),
-  ];
-  const withBody = (body: string): Buffer =>
-    Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-  const nextRequest = requestsOf(target, withBody);
+  const head = [`Host: ${hostname}:${port}`, 'Content-Type: application/json', ...(target.headers ?? [])].join('\r\n');
+  const start = (path: string): string => `${target.method ?? 'POST'} ${path} HTTP/1.1\r\n${head}`;
+  const calls = [target.path, ...(target.thenPaths ?? [])].map((path) => callsOf(target, start(path)));
   const failed = Promise.withResolvers<never>();
   const latenciesMs: number[] = [];
   const sockets = await Promise.all(
@@ -44,7 +40,7 @@ export async function closedLoop(target: RawTarget, connections: number, seconds
   );
   for (const socket of sockets) {
     socket.once('close', () => failed.reject(new Error(`${target.name} closed a connection`)));
-    ask(socket, nextRequest, latenciesMs, failed.reject);
+    ask(socket, calls, latenciesMs, failed.reject);
   }
   const [startMs, cpuBefore] = [performance.now(), cpuMicroseconds(target.pid)];
   await Promise.race([new Promise((resolve) => setTimeout(resolve, seconds * 1000)), failed.promise]);
@@ -61,15 +57,21 @@ export async function closedLoop(target: RawTarget, connections: number, seconds
   };
 }
 
-function requestsOf({ body, nextBody }: RawTarget, withBody: (body: string) => Buffer): () => Buffer {
+/** The bytes of one call after another. */
+type Calls = () => Buffer;
+
+function callsOf({ body, nextBody }: RawTarget, start: string): Calls {
+  const withBody = (text: string): Buffer =>
+    Buffer.from(`${start}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
   if (nextBody !== undefined) return () => withBody(nextBody());
-  const request = withBody(body);
-  return () => request;
+  const call = withBody(body);
+  return () => call;
 }
 
-function ask(socket: Socket, nextRequest: () => Buffer, latenciesMs: number[], fail: (error: Error) => void): void {
+function ask(socket: Socket, calls: readonly Calls[], latenciesMs: number[], fail: (error: Error) => void): void {
   let sentMs = performance.now();
   let held: Buffer | undefined;
+  let answered = 0;
   socket.on('data', (chunk: Buffer) => {
     const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
     held = bytes;
@@ -80,10 +82,11 @@ function ask(socket: Socket, nextRequest: () => Buffer, latenciesMs: number[], f
     const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
     if (bytes.length < end + END_OF_HEAD.length + length) return;
     held = undefined;
-    latenciesMs.push(performance.now() - sentMs);
-    const request = nextRequest();
-    sentMs = performance.now();
-    socket.write(request);
+    answered = (answered + 1) % calls.length;
+    if (answered === 0) latenciesMs.push(performance.now() - sentMs);
+    const call = calls[answered]?.() ?? Buffer.alloc(0);
+    if (answered === 0) sentMs = performance.now();
+    socket.write(call);
   });
-  socket.write(nextRequest());
+  socket.write(calls[0]?.() ?? Buffer.alloc(0));
 }
