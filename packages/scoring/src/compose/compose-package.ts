@@ -40,8 +40,8 @@ export interface ComposeOptions {
 
 /**
  * Writes the package: one graph of all parts where that can be, else several in one file. Its golden outputs are what the
- * parts gave one after another, so that whoever loads it sees that it equals them. It runs the parts: those that are not trusted are composed by
- * `composeInChild`.
+ * parts gave one after another, so that whoever loads it sees that it equals them. It runs the parts: those that are not
+ * trusted are composed by `composeInChild`.
  * @throws AssayError INVALID_ARGUMENT where the parts do not fit together, `details` naming each place;
  *   FAILED_PRECONDITION where a part is too old or all are too large; UNPROCESSABLE_MODEL for a part that is damaged
  */
@@ -143,7 +143,7 @@ async function graphsOf(
   } catch (cause) {
     const { code, message } = AssayError.from(cause);
     if (code !== 'UNPROCESSABLE_MODEL') throw cause;
-    return chained(eachAlone(plan), `in one graph they give other outputs: ${message}`);
+    return chained(eachAlone(plan), `one graph of them fails: ${message}`);
   }
   return { onnx, graphs: namesOf([plan]), apart: undefined };
 }

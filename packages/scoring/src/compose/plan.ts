@@ -8,7 +8,6 @@ import {
   type CompositionStep,
   describeType,
   type ErrorDetail,
-  elementCount,
   type Feature,
   type JoiningStep,
   nearest,
@@ -221,9 +220,9 @@ class Planner {
 
   #checkFits(source: Source & { kind: 'value' }, feature: Feature, place: string): void {
     const { dtype, shape } = shownAs(source);
-    const sameShape = elementCount(shape) === elementCount(feature.shape) && shape.length === feature.shape.length;
+    const sameShape = shape.length === feature.shape.length && shape.every((size, i) => size === feature.shape[i]);
     const sameDtype = dtype === feature.dtype || (isFloat(dtype) && isFloat(feature.dtype));
-    if (sameShape && sameDtype && shape.every((size, i) => size === feature.shape[i])) return;
+    if (sameShape && sameDtype) return;
     this.#problem(place, `takes ${describeType(feature)}, and gets ${describeType({ dtype, shape })}`);
   }
 
