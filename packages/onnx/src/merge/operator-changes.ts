@@ -3,8 +3,8 @@
  * attribute or input that moved or fell away, another default, a type no longer taken, the operator itself deprecated.
  * Versions that only took more types or added something optional are not among them.
  *
- * Compared by machine from the schemas of onnx 1.23 (onnx.defs.get_all_schemas_with_history), of versions above 7; what
- * only their texts changed stands at the end.
+ * Of versions above 7. A test holds the list to the schemas of the onnx package, 1.23; what only their texts changed stands
+ * at the end.
  */
 const ONNX: Readonly<Record<string, readonly number[]>> = {
   BatchNormalization: [9, 14],
@@ -50,7 +50,7 @@ const ONNX_ML: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** Below this version of ai.onnx most operators broadcast in another way. */
-const COMPARED_FROM = 7;
+export const COMPARED_FROM = 7;
 
 /** Whether a node means the same in version `to` of its operator set as in `from`, an earlier one. */
 export function meansTheSame(domain: string, opType: string, from: number, to: number): boolean {
