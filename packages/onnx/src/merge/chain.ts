@@ -30,6 +30,8 @@ const DOMAIN = 'assay';
 const RUN = 'Run';
 /** A composition has no more steps. */
 const MAX_LINKS = 100;
+/** Fields of the operator sets that a file names; a chain names one. */
+const MAX_IMPORTS = 1000;
 
 /** @param links in the order in which they are run; their graphs name inputs and outputs as the whole does */
 export function writeChain(
@@ -50,15 +52,24 @@ export function writeChain(
   return graph.build();
 }
 
-/** The graphs of a file that holds several; undefined where it holds one. Reads no further than it must to know. */
+/**
+ * The graphs of a file that holds several; undefined where it holds one, or is no model at all, which is for whoever loads
+ * it to say. Reads no further than it must to know.
+ */
 export function chainIn(bytes: Uint8Array): readonly ChainLink[] | undefined {
-  const budget = { fieldsLeft: 1000, maxDepth: 0 };
-  const imports = readMessage(bytes, 'the model', budget, new Set([MODEL.opsetImport]));
-  const isChain = imports.some((field) => {
-    const entry = readMessage(bytesOf(field, 'the model'), 'opset_import', budget);
-    return lastText(entry, OPERATOR_SET.domain, 'the model') === DOMAIN;
-  });
-  return isChain ? chainOf(readModel(bytes)) : undefined;
+  return importsChains(bytes) ? chainOf(readModel(bytes)) : undefined;
+}
+
+function importsChains(bytes: Uint8Array): boolean {
+  const budget = { fieldsLeft: MAX_IMPORTS, maxDepth: 0 };
+  try {
+    return readMessage(bytes, 'the model', budget, new Set([MODEL.opsetImport])).some((field) => {
+      const entry = readMessage(bytesOf(field, 'the model'), 'opset_import', budget);
+      return lastText(entry, OPERATOR_SET.domain, 'the model') === DOMAIN;
+    });
+  } catch {
+    return false;
+  }
 }
 
 /**
