@@ -30,6 +30,7 @@ import {
 import { downloadFiles, filesOf, type LocalFile, uploadFiles } from './package-transfer.ts';
 import { putAgainIfGone } from './put-again.ts';
 import { datasetMethods } from './registry-datasets.ts';
+import { gateMethods } from './registry-gates.ts';
 import { webhookMethods } from './registry-webhooks.ts';
 import { type Call, type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
 
@@ -268,6 +269,7 @@ export function createRegistryClient(options: ClientOptions) {
     },
 
     ...datasetMethods(transport, TRANSFER_TIMEOUT_MS),
+    ...gateMethods(transport),
     ...webhookMethods(transport),
 
     audit(query: AuditTrailQuery = {}, o?: CallOptions): Promise<Page<AuditEntry>> {

@@ -8,7 +8,7 @@ export const SCOPES = ['score', 'read', 'register', 'promote', 'train', 'admin']
 export const Scope = Type.Enum([...SCOPES], {
   $id: 'Scope',
   description:
-    '`score`: call endpoints, and score files by batch jobs. `read`: see models, versions, datasets, jobs, predictions, audit. `register`: put blobs, register models, versions and datasets. `promote`: move aliases and endpoints. `train`: create and cancel jobs. `admin`: everything, keys included.',
+    '`score`: call endpoints, and score files by batch jobs. `read`: see models, versions, datasets, jobs, predictions, audit. `register`: put blobs, register models, versions and datasets. `promote`: move aliases and endpoints, approve versions. `train`: create and cancel jobs. `admin`: everything, keys and gates included.',
 });
 export type Scope = Type.Static<typeof Scope>;
 

@@ -10,6 +10,7 @@ export * from './dataset-changes.ts';
 export * from './datasets.ts';
 export * from './errors.ts';
 export * from './events.ts';
+export * from './gates.ts';
 export * from './jobs.ts';
 export * from './lineage.ts';
 export * from './nearest.ts';

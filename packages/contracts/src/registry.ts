@@ -118,6 +118,20 @@ export const Alias = Type.Object(
 );
 export type Alias = Type.Static<typeof Alias>;
 
+/** Moves in spite of gates that are not met. */
+export const Force = Type.Object(
+  {
+    reason: Type.String({
+      minLength: 1,
+      maxLength: 2000,
+      pattern: '\\S',
+      description: 'Why; it stands in the audit trail.',
+    }),
+  },
+  { $id: 'Force', ...strict, description: 'Moves in spite of gates that are not met; needs the scope `admin`.' },
+);
+export type Force = Type.Static<typeof Force>;
+
 export const MoveAlias = Type.Object(
   {
     version: Type.Union([Type.Integer({ minimum: 1 }), Id], { description: 'A version number or a version id.' }),
@@ -125,6 +139,7 @@ export const MoveAlias = Type.Object(
       minimum: 0,
       description: 'The revision that was read; 0 for an alias not there yet.',
     }),
+    force: Type.Optional(Force),
   },
   { $id: 'MoveAlias', ...strict },
 );
@@ -244,6 +259,7 @@ export const PutEndpoint = Type.Object(
     defaultTimeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
     limits: Type.Optional(EndpointLimits),
     shadows: Type.Optional(Type.Array(Shadow, { maxItems: 4 })),
+    force: Type.Optional(Force),
   },
   { $id: 'PutEndpoint', ...strict },
 );

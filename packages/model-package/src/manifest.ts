@@ -99,6 +99,16 @@ function schemas(options: { additionalProperties: boolean }) {
       baseline: Type.Optional(
         Type.Record(Type.String(), Type.Number(), { description: 'The same metrics of the trivial baseline.' }),
       ),
+      parity: Type.Optional(
+        Type.Object(
+          {
+            rows: Type.Integer({ minimum: 1 }),
+            maxDifference: Type.Number({ minimum: 0 }),
+            tolerance: Type.Number({ minimum: 0 }),
+          },
+          { ...options, description: "How far the graph was from its trainer's own predictions, on the test rows." },
+        ),
+      ),
       jobId: Type.Optional(Type.String()),
       origin: Type.Optional(Type.String({ description: 'Where the data or the model came from, in words.' })),
       licence: Type.Optional(Type.String()),

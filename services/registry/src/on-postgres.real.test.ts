@@ -26,6 +26,8 @@ describe('on PostgreSQL', async () => {
   await import('./http/datasets.real.test.ts');
   await import('./http/endpoints.real.test.ts');
   await import('./http/deletions.real.test.ts');
+  await import('./http/gates.real.test.ts');
+  await import('./http/ways-around-gates.real.test.ts');
   await import('./http/lineage.real.test.ts');
   await import('./http/webhooks.real.test.ts');
   await import('./http/audit-replay.real.test.ts');

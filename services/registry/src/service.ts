@@ -36,6 +36,7 @@ import { endpointLimitsMigration } from './store/migrations/025-endpoint-limits.
 import { shadowsMigration } from './store/migrations/028-shadows.ts';
 import { scaleMigration } from './store/migrations/029-scale.ts';
 import { collectionMigration } from './store/migrations/030-collection.ts';
+import { gatesMigration } from './store/migrations/031-gates.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -71,6 +72,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   shadowsMigration,
   scaleMigration,
   collectionMigration,
+  gatesMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {

@@ -109,6 +109,8 @@ describe('a collection', () => {
 
   it('removes a deleted model and a deleted dataset with all their versions', async () => {
     const versions = await addModel('whole', 1, 2);
+    for (const [expectedRevision, gates] of [{ checks: ['golden'] }, {}].entries())
+      await registry.call('PUT', '/v1/models/whole/gates', { expectedRevision, gates });
     const table = await addDataset('whole', 'a\n11\n');
     await registry.call('PUT', '/v1/models/whole/aliases/candidate', { version: 1, expectedRevision: 0 });
     const { revision } = (await registry.call<Model>('GET', '/v1/models/whole')).body;

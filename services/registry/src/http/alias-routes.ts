@@ -2,7 +2,7 @@ import { Alias, MoveAlias, Page, PageQuery } from '@assay/contracts';
 import type { App } from '@assay/http';
 import Type from 'typebox';
 import { deleteAlias, getAlias, listAliases, moveAlias } from '../store/aliases.ts';
-import { actorOf } from './caller.ts';
+import { actorOf, checkForce } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
@@ -55,7 +55,7 @@ export function aliasRoutes(app: App, parts: PartsOf): void {
         operationId: 'moveAlias',
         summary: 'Make or move an alias',
         description:
-          'Compare-and-set: `expectedRevision` is the revision that was read, 0 for an alias that is not there. Endpoints that follow the alias move in the same transaction; if the version breaks the contract of one of them, nothing moves. The first `champion` of a model makes its default endpoint. `latest`, numbers, and `v` with a number are reserved. Example: `{"version": 2, "expectedRevision": 1}`.',
+          'Compare-and-set: `expectedRevision` is the revision that was read, 0 for an alias that is not there. Endpoints that follow the alias move in the same transaction; if the version breaks the contract of one of them, nothing moves. The first `champion` of a model makes its default endpoint. A version that does not meet the gates that guard the alias, or an endpoint that follows it, is refused with FAILED_PRECONDITION and each of them; `force` moves it in spite of them, and needs the scope `admin`. `latest`, numbers, and `v` with a number are reserved. Example: `{"version": 2, "expectedRevision": 1}`.',
         params: AliasParams,
         body: MoveAlias,
         response: {
@@ -64,8 +64,10 @@ export function aliasRoutes(app: App, parts: PartsOf): void {
         },
       },
     },
-    async (request) =>
-      moveAlias(parts().store, actorOf(request), request.params.model, request.params.alias, request.body),
+    async (request) => {
+      checkForce(request, request.body.force);
+      return moveAlias(parts().store, actorOf(request), request.params.model, request.params.alias, request.body);
+    },
   );
 
   app.delete(

@@ -10,6 +10,7 @@ import { collectionRoutes } from './collection-routes.ts';
 import { datasetDeletionRoutes } from './dataset-deletion-routes.ts';
 import { datasetRoutes } from './dataset-routes.ts';
 import { endpointRoutes } from './endpoint-routes.ts';
+import { gateRoutes } from './gate-routes.ts';
 import { keyRoutes } from './key-routes.ts';
 import { lineageRoutes } from './lineage-routes.ts';
 import { modelRoutes } from './model-routes.ts';
@@ -51,6 +52,7 @@ export function createRegistryApp(options: AppOptions): App {
   app.register(async (scope) => blobRoutes(scope, parts));
   modelRoutes(app, parts);
   versionRoutes(app, parts);
+  gateRoutes(app, parts);
   aliasRoutes(app, parts);
   datasetRoutes(app, parts);
   datasetDeletionRoutes(app, parts);

@@ -1,5 +1,5 @@
 /** Who calls, and whether they still wait. */
-import { AssayError } from '@assay/contracts';
+import { AssayError, type Force } from '@assay/contracts';
 import { childTraceparent } from '@assay/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Actor } from '../store/change.ts';
@@ -13,6 +13,18 @@ export function actorOf(request: FastifyRequest): Actor {
   if (caller === null) throw new AssayError('INTERNAL', 'a route that writes must declare the scope that it needs');
   const { principal, keyId } = caller;
   return { principal, keyId, requestId: request.id, traceparent: childTraceparent(request.traceContext) };
+}
+
+/**
+ * Who moves things is not who may do it against the gates.
+ * @throws AssayError PERMISSION_DENIED where the body forces a move and the key has not the scope `admin`
+ */
+export function checkForce({ caller }: FastifyRequest, force: Force | undefined): void {
+  if (force === undefined || caller?.scopes.has('admin') === true) return;
+  throw new AssayError(
+    'PERMISSION_DENIED',
+    `force needs the scope admin; ${caller === null ? 'nobody' : `key ${caller.keyId} of ${caller.principal}`} has not`,
+  );
 }
 
 /**

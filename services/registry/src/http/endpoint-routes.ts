@@ -2,7 +2,7 @@ import { Endpoint, Page, PageQuery, PutEndpoint } from '@assay/contracts';
 import type { App } from '@assay/http';
 import Type from 'typebox';
 import { deleteEndpoint, getEndpoint, listEndpoints, putEndpoint } from '../store/endpoints.ts';
-import { actorOf } from './caller.ts';
+import { actorOf, checkForce } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
@@ -53,7 +53,7 @@ export function endpointRoutes(app: App, parts: PartsOf): void {
         operationId: 'putEndpoint',
         summary: 'Make or change an endpoint',
         description:
-          'Compare-and-set: `expectedRevision` is the revision that was read, 0 for an endpoint that is not there. It has `variants`, whose weights sum to 10,000, or it follows an alias. Every version behind it must satisfy its contract: what the body says, or the one that it has, or the signature of its first version. What is left out stays as it is; `limits` and `shadows` are set all at once, and `{}` and `[]` remove them. Examples: `{"expectedRevision": 0, "follow": {"model": "flight-delay", "alias": "champion"}}`, `{"expectedRevision": 3, "variants": [{"versionId": "ver_…", "weight": 9000}, {"versionId": "ver_…", "weight": 1000}]}`.',
+          'Compare-and-set: `expectedRevision` is the revision that was read, 0 for an endpoint that is not there. It has `variants`, whose weights sum to 10,000, or it follows an alias. Every version behind it must satisfy its contract: what the body says, or the one that it has, or the signature of its first version. What is left out stays as it is; `limits` and `shadows` are set all at once, and `{}` and `[]` remove them. A version that gets more traffic than it has there must meet the gates of its model that guard the endpoint; `force` goes past them, and needs the scope `admin`. Examples: `{"expectedRevision": 0, "follow": {"model": "flight-delay", "alias": "champion"}}`, `{"expectedRevision": 3, "variants": [{"versionId": "ver_…", "weight": 9000}, {"versionId": "ver_…", "weight": 1000}]}`.',
         params: EndpointParams,
         body: PutEndpoint,
         response: {
@@ -62,7 +62,10 @@ export function endpointRoutes(app: App, parts: PartsOf): void {
         },
       },
     },
-    async (request) => putEndpoint(parts().store, actorOf(request), request.params.name, request.body),
+    async (request) => {
+      checkForce(request, request.body.force);
+      return putEndpoint(parts().store, actorOf(request), request.params.name, request.body);
+    },
   );
 
   app.delete(

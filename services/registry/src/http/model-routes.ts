@@ -75,10 +75,13 @@ export function modelRoutes(app: App, parts: PartsOf): void {
         operationId: 'updateModel',
         summary: 'Rename or describe a model',
         description:
-          'Compare-and-set by `expectedRevision`. The id stays, and so does the name of the default endpoint, which applications call.',
+          'Compare-and-set by `expectedRevision`. The id stays, and so does the name of the default endpoint, which applications call. A model that has gates keeps its name: another one of that name would have none.',
         params: ModelParams,
         body: UpdateModel,
-        response: { 200: Model, ...errorResponses('INVALID_ARGUMENT', 'NOT_FOUND', 'STALE_REVISION') },
+        response: {
+          200: Model,
+          ...errorResponses('INVALID_ARGUMENT', 'NOT_FOUND', 'STALE_REVISION', 'FAILED_PRECONDITION'),
+        },
       },
     },
     async (request) => {

@@ -37,6 +37,10 @@ export const VersionParams = Type.Object(
   strict,
 );
 export const AliasParams = Type.Object({ model: NameOrId, alias: Name }, strict);
+export const GateReportQuery = Type.Object(
+  { alias: Type.Optional(Type.String({ ...Name, description: 'Default: `champion`.' })) },
+  strict,
+);
 export const EndpointParams = Type.Object({ name: Name }, strict);
 export const BlobParams = Type.Object({ sha256: Sha256 }, strict);
 export const VersionIdParams = Type.Object({ id: NameOrId }, strict);

@@ -86,6 +86,17 @@ describe('keys', () => {
   });
 });
 
+it('a client is denied what gates hold back, and told each of them', async () => {
+  await using registry = await startKeyedRegistry();
+  const ada = await registry.makeKey({ principal: 'ada', scopes: ['read', 'register', 'promote'] });
+  const bob = await registry.makeKey({ principal: 'bob', scopes: ['promote'] });
+  await registry.call(ada.secret, 'POST', '/v1/models', { name: 'fraud' });
+  const gates = { approvals: 1, metrics: [{ metric: 'auc', min: 0.7 }] };
+  await registry.call(registry.keys.admin, 'PUT', '/v1/models/fraud/gates', { expectedRevision: 0, gates });
+  const env = { MLFLOW_TRACKING_TOKEN: ada.secret };
+  expect(await runPython('gated_session.py', [registry.url, bob.secret], env)).toBe('2\n');
+});
+
 describe('artifacts', () => {
   it('have no path out of their tree', async () => {
     await using registry = await startRegistry();

@@ -4,6 +4,7 @@
  */
 import { AssayError, type ErrorCode, type ErrorDetail } from '@assay/contracts';
 import type { ErrorRenderer } from '@assay/http';
+import { GatesNotMet } from '../domain/gate-rules.ts';
 
 interface Rendered {
   readonly errorCode: string;
@@ -42,6 +43,14 @@ export class UnknownMlflowRoute extends AssayError {
 
 export const renderMlflowError: ErrorRenderer = (error, request) => {
   const { errorCode, statusCode } = BY_CODE[error.code];
+  if (error instanceof GatesNotMet) {
+    // This protocol has no place for details.
+    const gates = error.details.map(({ place, message, expected }) => `${place}: required: ${expected}; ${message}`);
+    return {
+      statusCode: 403,
+      body: { error_code: 'PERMISSION_DENIED', message: [error.message, ...gates].join('\n') },
+    };
+  }
   // Of our own mistakes the caller learns the id under which the log tells them.
   const message = error.code === 'INTERNAL' ? `${error.message} (request ${request.id})` : error.message;
   return {

@@ -16,6 +16,7 @@ import { AssayError, type PackageFile } from '@assay/contracts';
 import { type MlModelSummary, openPackage, readMlModel } from '@assay/model-package';
 import type { Logger } from '@assay/runtime';
 import type { RegistryConfig } from '../config.ts';
+import { checksOf } from '../domain/version-checks.ts';
 import { originOf, pinnedLibraries, UNKNOWN_ORIGIN, type VersionOrigin } from '../domain/version-origin.ts';
 import { blobKey } from '../registration/blob-keys.ts';
 import type { Registration } from '../registration/register-version.ts';
@@ -139,7 +140,7 @@ export function startPackager(parts: {
 
   async function packaged(
     files: readonly ArtifactFile[],
-  ): Promise<Pick<NewVersion, 'claim' | 'digest' | 'files' | 'signature' | 'metrics' | 'origin'>> {
+  ): Promise<Pick<NewVersion, 'claim' | 'digest' | 'files' | 'signature' | 'metrics' | 'origin' | 'checks'>> {
     const model = await describedBy(files);
     const onnx = files.find(({ path }) => path === model.onnxFile);
     if (onnx === undefined) throw unservable(whyNoOnnx(model, files));
@@ -170,8 +171,10 @@ export function startPackager(parts: {
       const claim = await claimBlobs(registration.store.database, keys); // it runs out by itself where this is in vain
       for (const file of opened.files) await keep(target, file);
       const { signature, lineage } = opened.manifest;
-      const origin = originOf(opened.manifest);
-      return { claim, digest: opened.digest, files: opened.files, signature, metrics: lineage.metrics, origin };
+      return {
+        ...{ claim, digest: opened.digest, files: opened.files, signature, metrics: lineage.metrics },
+        ...{ origin: originOf(opened.manifest), checks: checksOf(opened.manifest) },
+      };
     } finally {
       await rm(dir, { recursive: true, force: true });
     }

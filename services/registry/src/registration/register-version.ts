@@ -8,6 +8,7 @@ import type { BlobStore } from '@assay/blobs';
 import { AssayError, type CreateVersion, type Version } from '@assay/contracts';
 import { type ModelPackage, openPackage } from '@assay/model-package';
 import { checkPackageFiles, type PackageLimits, sameFiles } from '../domain/package-files.ts';
+import { checksOf } from '../domain/version-checks.ts';
 import { originOf } from '../domain/version-origin.ts';
 import { type BlobClaim, withClaim } from '../store/blob-claims.ts';
 import type { Actor, Store } from '../store/change.ts';
@@ -86,6 +87,7 @@ async function checkAndInsert(
     signature: checked.manifest.signature,
     metrics: checked.manifest.lineage.metrics,
     origin: originOf(checked.manifest),
+    checks: checksOf(checked.manifest),
     description: body.description ?? checked.manifest.description ?? '',
     tags: body.tags ?? {},
     ...(body.idempotencyKey === undefined ? {} : { idempotencyKey: body.idempotencyKey }),

@@ -6,6 +6,7 @@ import { type Alias, AssayError, type MoveAlias, type Page } from '@assay/contra
 import { CHAMPION, checkAliasName } from '../domain/names.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
 import { createDefaultEndpoint, followersOf, moveFollowers } from './endpoints.ts';
+import { passAliasGates } from './gate-passages.ts';
 import { type ModelRow, modelChanged, requireModel } from './models.ts';
 import { checkRevision } from './stale.ts';
 import type { AliasesTable, Queryable } from './tables.ts';
@@ -42,7 +43,7 @@ export async function listAliases(
  * Makes or moves an alias, its followers with it; a model's first `champion` makes its default endpoint. An alias that
  * is there already does not move, and leaves no entry.
  * @throws AssayError STALE_REVISION; FAILED_PRECONDITION when the version breaks the contract of an endpoint that
- *   follows the alias; INVALID_ARGUMENT for a reserved name; NOT_FOUND
+ *   follows the alias; GatesNotMet, unless the body forces it; INVALID_ARGUMENT for a reserved name; NOT_FOUND
  */
 export function moveAlias(
   store: Store,
@@ -60,6 +61,7 @@ export function moveAlias(
     if (current !== undefined && current.version_id === version.id) {
       return aliasOf({ ...current, version_id: version.id, version: version.version }, model);
     }
+    const passage = await passAliasGates(change, { model, alias, version }, body.force);
     const row = {
       model_id: model.id,
       alias,
@@ -81,6 +83,7 @@ export function moveAlias(
       from: current?.version_id ?? null,
       to: version.id,
       version: version.version,
+      ...passage,
     });
     await moveFollowers(change, { model, alias, version });
     const before = current === undefined || current.version_id === null ? undefined : current.version_id;

@@ -3,6 +3,7 @@ import { nameOnceDeleted } from '../domain/names.ts';
 import { forgetFolder } from '../mlflow/store/artifacts.ts';
 import { versionRoot } from '../mlflow/store/version-files.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
+import { refuseGated } from './gate-rows.ts';
 import { type ModelRow, modelChanged, requireModel, toModel } from './models.ts';
 import { refuseNeededVersions } from './needs.ts';
 import { checkRevision } from './stale.ts';
@@ -36,7 +37,8 @@ export function deleteVersion(
  * The model with its versions and aliases. Its name is free afterwards, and versions of another model of that name begin
  * at 1 again.
  * @param expectedRevision absent: whatever it is
- * @throws AssayError NOT_FOUND, STALE_REVISION; FAILED_PRECONDITION with who needs one of its versions
+ * @throws AssayError NOT_FOUND, STALE_REVISION; FAILED_PRECONDITION with who needs one of its versions, or for one
+ *   that has gates
  */
 export function deleteModel(
   store: Store,
@@ -60,6 +62,7 @@ export function deleteModel(
       .orderBy('version')
       .execute();
     await refuseNeededVersions(change.trx, { what: `model ${model.name}`, versions: rows }, 'go with it');
+    await refuseGated(change.trx, model, 'delete it');
     await forgetPending(change, model);
     for (const row of rows) await removeVersion(change, model, row);
     const row = await change.trx

@@ -11,6 +11,7 @@ import {
 } from '@assay/contracts';
 import { newId } from '@assay/runtime';
 import type { Change } from './change.ts';
+import type { Passage } from './gate-passages.ts';
 import { type EndpointsTable, fromJson, type Queryable } from './tables.ts';
 import { endpointUsed } from './version-uses.ts';
 
@@ -30,7 +31,13 @@ export interface EndpointState extends Target {
   readonly shadows: readonly Shadow[];
 }
 
-export async function insertEndpoint(change: Change, name: string, state: EndpointState): Promise<Endpoint> {
+/** @param passage how it passed gates, for the audit entry; as of `updateEndpoint` */
+export async function insertEndpoint(
+  change: Change,
+  name: string,
+  state: EndpointState,
+  passage: Passage = {},
+): Promise<Endpoint> {
   // A name that was used before goes on counting: see tables.ts.
   const before = await change.trx
     .selectFrom('endpoints')
@@ -59,6 +66,7 @@ export async function insertEndpoint(change: Change, name: string, state: Endpoi
     ...(state.limits === null ? {} : { limits: state.limits }),
     ...(state.shadows.length === 0 ? {} : { shadows: state.shadows }),
     contract: state.contract,
+    ...passage,
   });
   change.rerouted();
   const endpoint = endpointOf(row);
@@ -72,6 +80,7 @@ export async function updateEndpoint(
   state: EndpointState,
   action: 'endpoint.update' | 'endpoint.move',
   event: 'assay.endpoint.updated.v1' | 'assay.endpoint.moved.v1',
+  passage: Passage = {},
 ): Promise<Endpoint> {
   const columns = columnsOf(state);
   const changed = Object.entries(columns).filter(([key, value]) => current[key as keyof typeof columns] !== value); // keys of `columns`
@@ -94,6 +103,7 @@ export async function updateEndpoint(
     ...(current.limits === row.limits ? {} : { limits: state.limits }),
     ...(current.shadows === row.shadows ? {} : { shadows: state.shadows }),
     ...(current.contract === row.contract ? {} : { contract: state.contract }),
+    ...passage,
   });
   change.rerouted();
   const endpoint = endpointOf(row);

@@ -32,6 +32,7 @@ import {
   type Target,
   updateEndpoint,
 } from './endpoint-rows.ts';
+import { passEndpointGates } from './gate-passages.ts';
 import { type ModelRow, requireModel } from './models.ts';
 import { checkRevision } from './stale.ts';
 import { type EndpointsTable, fromJson, type Queryable, type VersionsTable } from './tables.ts';
@@ -62,7 +63,7 @@ export async function listEndpoints(db: Queryable, page: { after?: string; limit
  * Makes an endpoint, or changes one. What the body leaves out stays as it is; a new endpoint without a contract gets
  * the signature of its first version.
  * @throws AssayError STALE_REVISION; FAILED_PRECONDITION with the reasons when a version does not satisfy the contract,
- *   or the name is reserved for another model; INVALID_ARGUMENT with the places
+ *   or the name is reserved for another model; GatesNotMet, unless the body forces it; INVALID_ARGUMENT with the places
  */
 export function putEndpoint(store: Store, actor: Actor, name: string, body: PutEndpoint): Promise<Endpoint> {
   if (body.variants !== undefined) checkVariants(body.variants);
@@ -98,6 +99,8 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
       .executeTakeFirst();
     checkReservedName(name, owner, candidates);
     refuseBrokenContract(`endpoint ${name}: this`, contractProblems(name, contract, candidates));
+    const from = current === undefined ? [] : fromJson<Variant[]>(current.variants);
+    const passage = await passEndpointGates(change, { endpoint: name, from, to: target.variants }, body.force);
     const next = {
       contract,
       variants: target.variants,
@@ -107,8 +110,8 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
       shadows,
     };
     return current === undefined
-      ? insertEndpoint(change, name, next)
-      : updateEndpoint(change, current, next, 'endpoint.update', 'assay.endpoint.updated.v1');
+      ? insertEndpoint(change, name, next, passage)
+      : updateEndpoint(change, current, next, 'endpoint.update', 'assay.endpoint.updated.v1', passage);
   });
 }
 

@@ -3,6 +3,7 @@ import { AssayError, type CreateModel, type Model, nearest, type Page } from '@a
 import { newId } from '@assay/runtime';
 import { checkModelName, shownName } from '../domain/names.ts';
 import { type Actor, type Change, change, type EventType, type Store } from './change.ts';
+import { refuseGated } from './gate-rows.ts';
 import { checkRevision } from './stale.ts';
 import type { ModelsTable, Queryable } from './tables.ts';
 
@@ -123,7 +124,7 @@ export interface ModelUpdate {
 
 /**
  * Renames or describes a model. Its default endpoint keeps the name that applications call.
- * @throws AssayError STALE_REVISION, ALREADY_EXISTS
+ * @throws AssayError STALE_REVISION; ALREADY_EXISTS; FAILED_PRECONDITION for the name of a model that has gates
  */
 export function updateModel(store: Store, actor: Actor, nameOrId: string, update: ModelUpdate): Promise<Model> {
   if (update.name !== undefined) checkModelName(update.name);
@@ -140,6 +141,7 @@ export function updateModel(store: Store, actor: Actor, nameOrId: string, update
     if (name === row.name && description === row.description) return toModel(change.trx, row);
     if (name !== row.name) {
       await refuseTakenName(change.trx, name, row.id);
+      await refuseGated(change.trx, row, 'rename it');
       change.rerouted();
     }
     await change.trx.updateTable('models').set({ name, description }).where('id', '=', row.id).execute();

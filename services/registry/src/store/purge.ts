@@ -42,6 +42,8 @@ const REMOVERS: Readonly<Record<ExpiredRow['kind'], (change: Change, id: string)
       'version_lineage',
       'version_inputs',
       'version_uses',
+      'version_approvals',
+      'version_checks',
       'mlflow_versions',
     ] as const)
       await trx.deleteFrom(table).where('version_id', '=', id).execute();
@@ -57,7 +59,7 @@ const REMOVERS: Readonly<Record<ExpiredRow['kind'], (change: Change, id: string)
       .set({ follow_model_id: null, follow_alias: null })
       .where('follow_model_id', '=', id)
       .execute();
-    for (const table of ['aliases', 'model_tags', 'mlflow_versions'] as const)
+    for (const table of ['aliases', 'model_tags', 'model_gates', 'mlflow_versions'] as const)
       await trx.deleteFrom(table).where('model_id', '=', id).execute();
     await trx.deleteFrom('models').where('id', '=', id).execute();
   },

@@ -151,6 +151,31 @@ export interface AliasesTable {
   moved_by: string;
 }
 
+/** A row is there from the first change on. */
+export interface ModelGatesTable {
+  model_id: string;
+  /** JSON. */
+  gates: string;
+  revision: number;
+  updated_at: number;
+  updated_by: string;
+}
+
+/** An approval that was withdrawn leaves no row: the audit trail has both. */
+export interface VersionApprovalsTable {
+  version_id: string;
+  principal: string;
+  comment: string;
+  at: number;
+}
+
+/** Absent for what an older Assay registered, and for what cannot be served. */
+export interface VersionChecksTable {
+  version_id: string;
+  /** JSON of a `VersionChecks`. */
+  checks: string;
+}
+
 export interface EndpointsTable {
   id: string;
   name: string;
@@ -344,6 +369,9 @@ export interface RegistryTables extends MlflowTables {
   dataset_parents: DatasetParentsTable;
   version_uses: VersionUsesTable;
   aliases: AliasesTable;
+  model_gates: ModelGatesTable;
+  version_approvals: VersionApprovalsTable;
+  version_checks: VersionChecksTable;
   endpoints: EndpointsTable;
   shadow_reports: ShadowReportsTable;
   routing: RoutingTable;

@@ -4,6 +4,7 @@ import { newId } from '@assay/runtime';
 import type { CandidateVersion } from '../domain/endpoint-rules.ts';
 import { looksLikeId, shownName } from '../domain/names.ts';
 import { sameFiles } from '../domain/package-files.ts';
+import type { VersionChecks } from '../domain/version-checks.ts';
 import type { VersionOrigin } from '../domain/version-origin.ts';
 import { type BlobClaim, settleClaim } from './blob-claims.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
@@ -20,6 +21,8 @@ export interface NewVersion {
   readonly signature: Signature;
   readonly metrics: Readonly<Record<string, number>>;
   readonly origin: VersionOrigin;
+  /** Absent for one that cannot be served. */
+  readonly checks?: VersionChecks;
   readonly description: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string;
@@ -80,6 +83,10 @@ export async function addVersion(
       .execute();
   }
   await keepOrigin(change.trx, row, made.origin);
+  if (made.checks !== undefined) {
+    const checks = { version_id: row.id, checks: JSON.stringify(made.checks) };
+    await change.trx.insertInto('version_checks').values(checks).execute();
+  }
   if (made.reserved === undefined) {
     await change.trx.updateTable('models').set({ last_version: row.version }).where('id', '=', model.id).execute();
   } else {

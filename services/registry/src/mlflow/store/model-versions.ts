@@ -2,6 +2,7 @@
 import { AssayError } from '@assay/contracts';
 import { sql } from 'kysely';
 import { type Actor, type Change, change, type Store } from '../../store/change.ts';
+import { passProductionGates } from '../../store/gate-passages.ts';
 import { type ModelRow, modelChanged, requireModel } from '../../store/models.ts';
 import { fromJson, type Queryable, type VersionsTable } from '../../store/tables.ts';
 import { aliasNamesOf, requireVersion, toVersion } from '../../store/versions.ts';
@@ -232,7 +233,10 @@ export function tagVersion(
   });
 }
 
-/** Stages are kept for clients that still use them. No endpoint looks at them. */
+/**
+ * Stages are kept for clients that still use them. No endpoint looks at them.
+ * @throws GatesNotMet on the way to Production
+ */
 export function moveToStage(
   store: Store,
   actor: Actor,
@@ -243,6 +247,7 @@ export function moveToStage(
   const known = STAGES.find((one) => one.toLowerCase() === stage.toLowerCase());
   if (known === undefined) throw invalid('stage', `there is no stage "${stage}"`, STAGES.join(', '));
   return changeVersion(store, actor, at, async (change, row, model) => {
+    if (known === 'Production' && row.stage !== known) await passProductionGates(change, model, row);
     if (archivesOthers && (known === 'Staging' || known === 'Production')) {
       await change.trx
         .updateTable('versions')
