@@ -4,7 +4,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
-import { AssayError, type CreateVersion, type DatasetVersion, type KeySnapshot, type Version } from '@assay/contracts';
+import {
+  AssayError,
+  type CreateVersion,
+  type DatasetVersion,
+  type ErrorDetail,
+  type KeySnapshot,
+  type Version,
+} from '@assay/contracts';
 import { readManifest } from '@assay/model-package';
 
 export interface RegistryUnderTest {
@@ -16,6 +23,8 @@ export interface RegistryUnderTest {
   readonly registrations: number;
   /** What callers may show; given as the snapshot of keys. */
   keys: KeySnapshot['keys'];
+  /** What holds every alias back. */
+  missingGates: readonly ErrorDetail[];
   /** Makes version 1 of a dataset of CSV files, by their names. */
   putDataset(name: string, files: Readonly<Record<string, string>>): DatasetVersion;
   /** The next version is registered and its caller gets no answer; resolves when that has happened. */
@@ -40,6 +49,7 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
   const aliases = new Map<string, { versionId: string; revision: number }>();
   let callers: KeySnapshot['keys'] = [];
   let registrations = 0;
+  let missingGates: readonly ErrorDetail[] = [];
   let swallow: PromiseWithResolvers<void> | undefined;
 
   function register(model: string, body: CreateVersion): Version {
@@ -162,6 +172,8 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
       case 'PUT models/x/aliases/y':
         if ((aliases.get(item)?.revision ?? 0) !== json().expectedRevision)
           throw new AssayError('STALE_REVISION', 'moved');
+        if (missingGates.length > 0)
+          throw new AssayError('FAILED_PRECONDITION', 'gates are not met', { details: missingGates });
         aliases.set(item, { versionId: json().version, revision: json().expectedRevision + 1 });
         return { status: 200, body: aliasOf(item) };
       default:
@@ -188,6 +200,12 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
     },
     set keys(keys) {
       callers = keys;
+    },
+    get missingGates() {
+      return missingGates;
+    },
+    set missingGates(details) {
+      missingGates = details;
     },
     putDataset,
     swallowNextAnswer() {

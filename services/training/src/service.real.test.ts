@@ -56,7 +56,8 @@ describe.each([
     const { golden, lineage, profile, signature } = pkg.manifest;
     expect(golden.source).toBe('training');
     expect(golden.records.length).toBeGreaterThanOrEqual(64);
-    expect(lineage).toMatchObject({ jobId: job.id, seed: 5, metrics, baseline });
+    expect(lineage).toMatchObject({ jobId: job.id, seed: 5, metrics, baseline, parity: { rows: rows?.test } });
+    expect(lineage.parity?.maxDifference).toBeLessThanOrEqual(lineage.parity?.tolerance ?? 0);
     expect(lineage.datasetSha256s).toHaveLength(1);
     expect(lineage.specSha256).toMatch(/^[0-9a-f]{64}$/);
     expect(Object.keys(lineage.libraries)).toEqual(expect.arrayContaining(['duckdb', 'onnxruntime-node']));

@@ -85,6 +85,7 @@ export function lineageOf(of: {
   readonly libraries: Readonly<Record<string, string>>;
   readonly metrics: MetricValues;
   readonly baseline: MetricValues;
+  readonly parity: NonNullable<Lineage['parity']>;
 }): Lineage {
   const { spec, jobId, dataset } = of.input;
   const origin = spec.source.origin ?? dataset?.source;
@@ -102,6 +103,7 @@ export function lineageOf(of: {
     libraries: { ...of.libraries },
     metrics: of.metrics,
     baseline: of.baseline,
+    parity: of.parity,
     jobId,
     ...(origin ? { origin } : {}),
     ...(licence ? { licence } : {}),

@@ -11,10 +11,16 @@ export interface Registration {
   readonly jobId: string;
   readonly packageDir: string;
   readonly signal: AbortSignal;
+  /** For the log of the job. */
+  note(message: string): void;
 }
 
-/** Registers the package under the job's id as idempotency key, and moves the alias of the spec to it. */
-export async function registerVersion({ registry, spec, jobId, packageDir, signal }: Registration): Promise<Version> {
+/**
+ * Registers the package under the job's id as idempotency key, and moves the alias of the spec to it. Where gates hold the
+ * alias back, the version is there all the same, and waits for people: the job has done its work.
+ */
+export async function registerVersion(registration: Registration): Promise<Version> {
+  const { registry, spec, jobId, packageDir, signal, note } = registration;
   await ensureModel(registry, spec, signal);
   const version = await registry.uploadPackage(spec.model, packageDir, {
     idempotencyKey: jobId,
@@ -23,7 +29,16 @@ export async function registerVersion({ registry, spec, jobId, packageDir, signa
     signal,
   });
   const alias = spec.register?.alias;
-  if (alias !== undefined) await moveAlias(registry, spec.model, version, alias, signal);
+  if (alias === undefined) return version;
+  try {
+    await moveAlias(registry, spec.model, version, alias, signal);
+  } catch (error) {
+    const { code, message, details } = AssayError.from(error);
+    const isHeldByGates = code === 'FAILED_PRECONDITION' && details.some(({ place }) => place.startsWith('gates.'));
+    if (!isHeldByGates) throw error;
+    note(message);
+    for (const { place, message: found, expected } of details) note(`${place}: required: ${expected}; ${found}`);
+  }
   return version;
 }
 

@@ -21,7 +21,7 @@ import { loadRows } from './load-rows.ts';
 import { goldenOf, lineageOf, profileOf } from './package-content.ts';
 import { registerVersion } from './register.ts';
 import type { Reporter } from './reporter.ts';
-import { requireParity, scorePart } from './score-part.ts';
+import { PARITY_TOLERANCE, requireParity, scorePart } from './score-part.ts';
 import { recordOf } from './served-form.ts';
 import { bringSource } from './source.ts';
 import { readyTrainer } from './train.ts';
@@ -89,6 +89,7 @@ export async function runTrainingJob(input: JobInput, surroundings: JobSurroundi
     report.stage('parity', 77);
     const served = await scorePart(draft.scorer, features, parts.test, signal);
     const difference = requireParity(served, model.predict(parts.test));
+    const parity = { rows: served.length, maxDifference: difference, tolerance: PARITY_TOLERANCE };
     report.note(`graph and trainer differ by at most ${difference.toExponential(1)} on ${served.length} test rows`);
 
     report.stage('evaluate', 86);
@@ -102,12 +103,15 @@ export async function runTrainingJob(input: JobInput, surroundings: JobSurroundi
       ...content,
       golden: await goldenOf(draft.scorer, records),
       profile: profileOf(rows.profiles, parts.train),
-      lineage: lineageOf({ input, seed, files: rows.files, libraries, metrics, baseline }),
+      lineage: lineageOf({ input, seed, files: rows.files, libraries, metrics, baseline, parity }),
       calibration: { method: 'none', expectedCalibrationError: metrics.expected_calibration_error },
     });
 
     report.stage('register', 93);
-    const version = await registerVersion({ registry, spec, jobId: input.jobId, packageDir, signal });
+    const version = await registerVersion({
+      ...{ registry, spec, jobId: input.jobId, packageDir, signal },
+      note: (message) => report.note(message),
+    });
     report.stage('done', 100, `${version.modelName} version ${version.version}: ${describe(metrics)}`);
     const { modelName, digest } = version;
     const counts = { train: parts.train.rows, validation: parts.validation.rows, test: parts.test.rows };
