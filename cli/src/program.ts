@@ -2,6 +2,7 @@
 import { ASSAY_VERSION, EXIT_CODES } from '@assay/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addDatasetsCommands } from './commands/datasets-program.ts';
+import { addGatesCommands } from './commands/gates-program.ts';
 import { addKeysCommands } from './commands/keys-program.ts';
 import { addWebhooksCommands } from './commands/webhooks-program.ts';
 import type { Io } from './io.ts';
@@ -139,6 +140,26 @@ export function createProgram(io: Io, outcome: Outcome): Command {
       (await import('./commands/alias.ts')).alias(io, model, alias, version, options),
     );
 
+  command('promote <model> <version>', 'move an alias to a version: champion, where none is named')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .option('--alias <alias>', 'which alias', 'champion')
+    .option('--expect <revision>', 'only if the alias still has this revision (0: is not there yet)', wholeNumber)
+    .option('--force', 'in spite of gates that are not met; needs a key with the scope admin, and --reason')
+    .option('--reason <text>', 'with --force: why; it stands in the audit trail')
+    .action(async (model: string, version: string, options) =>
+      (await import('./commands/promote.ts')).promote(io, model, version, options),
+    );
+
+  command('approve <model> <version>', 'approve a version that somebody else registered')
+    .addOption(targets.registry())
+    .addOption(dataDir())
+    .option('--comment <text>', 'what you looked at')
+    .option('--withdraw', 'take your approval back')
+    .action(async (model: string, version: string, options) =>
+      (await import('./commands/approve.ts')).approve(io, model, version, options),
+    );
+
   const audit = command('audit', 'list the audit trail')
     .addOption(targets.registry())
     .addOption(dataDir())
@@ -217,6 +238,16 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     ...targets,
     dataDir,
   });
+
+  addGatesCommands(
+    program.command('gates').description('what a version must meet before it is promoted'),
+    io,
+    outcome,
+    {
+      ...targets,
+      dataDir,
+    },
+  );
 
   addKeysCommands(program.command('keys').description('make, list and revoke API keys'), io, { ...targets, dataDir });
 

@@ -1,6 +1,6 @@
 /** `assay alias`: moves an alias by compare-and-set. */
 import { createRegistryClient, type RegistryClient } from '@assay/client';
-import { type Alias, AssayError } from '@assay/contracts';
+import { type Alias, AssayError, type Force } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { json } from '../output.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
@@ -34,10 +34,12 @@ export async function moveAliasTo(
   name: string,
   version: number | string,
   signal: AbortSignal,
+  force?: Force,
 ): Promise<Alias> {
   const { aliases } = await registry.getModel(model, { signal });
   const expectedRevision = Object.hasOwn(aliases, name) ? await revisionOf(registry, model, name, signal) : 0;
-  return registry.moveAlias(model, name, { version, expectedRevision }, { signal });
+  const body = { version, expectedRevision, ...(force === undefined ? {} : { force }) };
+  return registry.moveAlias(model, name, body, { signal });
 }
 
 async function revisionOf(registry: RegistryClient, model: string, name: string, signal: AbortSignal): Promise<number> {
