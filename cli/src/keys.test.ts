@@ -16,6 +16,7 @@ const key: ApiKey = {
   scopes: ['score', 'read'],
   endpoints: ['churn'],
   description: 'laptop',
+  revision: 1,
   createdAt: 0,
   createdBy: 'admin',
   revokedAt: null,

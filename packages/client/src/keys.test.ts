@@ -12,6 +12,7 @@ const key: ApiKey = {
   principalKind: 'person',
   scopes: ['score'],
   description: '',
+  revision: 1,
   createdAt: 1,
   createdBy: 'admin',
   revokedAt: null,

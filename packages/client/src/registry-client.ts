@@ -11,6 +11,7 @@ import {
   CreatedKey,
   type CreateKey,
   type CreateModel,
+  type CreatePrincipal,
   type CreateVersion,
   Endpoint,
   KeySnapshot,
@@ -24,6 +25,8 @@ import {
   type ReportShadows,
   RoutingSnapshot,
   ShadowComparisons,
+  type UpdateKey,
+  type UpdateModel,
   Version,
   VersionLineage,
 } from '@assay/contracts';
@@ -100,11 +103,8 @@ export function createRegistryClient(options: ClientOptions) {
     createModel(body: CreateModel, o?: CallOptions): Promise<Model> {
       return transport.json(Model, { method: 'POST', path: '/v1/models', json: body, idempotent: false }, o);
     },
-    updateModel(
-      model: string,
-      body: { expectedRevision: number; name?: string; description?: string },
-      o?: CallOptions,
-    ): Promise<Model> {
+    /** Compare-and-set. `tags` are set all at once. */
+    updateModel(model: string, body: UpdateModel, o?: CallOptions): Promise<Model> {
       return transport.json(Model, { method: 'PATCH', path: ofModel(model), json: body, idempotent: false }, o);
     },
     /** With its versions and aliases. FAILED_PRECONDITION, with who needs one of them. */
@@ -251,10 +251,22 @@ export function createRegistryClient(options: ClientOptions) {
     getKey(id: string, o?: CallOptions): Promise<ApiKey> {
       return transport.json(ApiKey, get(`/v1/keys/${segment(id)}`), o);
     },
+    /** Compare-and-set. What it may do; every service that reaches the registry knows it within five seconds. */
+    updateKey(id: string, body: UpdateKey, o?: CallOptions): Promise<ApiKey> {
+      const call: Call = { method: 'PATCH', path: `/v1/keys/${segment(id)}`, json: body, idempotent: false };
+      return transport.json(ApiKey, call, o);
+    },
     /** For good. Every service that reaches the registry refuses it within five seconds. */
     revokeKey(id: string, o?: CallOptions): Promise<ApiKey> {
       const path = `/v1/keys/${segment(id)}/revoke`;
       return transport.json(ApiKey, { method: 'POST', path, idempotent: true }, o);
+    },
+    /** ALREADY_EXISTS where the name is taken. */
+    createPrincipal(body: CreatePrincipal, o?: CallOptions): Promise<Principal> {
+      return transport.json(Principal, { method: 'POST', path: '/v1/principals', json: body, idempotent: false }, o);
+    },
+    getPrincipal(name: string, o?: CallOptions): Promise<Principal> {
+      return transport.json(Principal, get(`/v1/principals/${segment(name)}`), o);
     },
     listPrincipals(query: PageQuery = {}, o?: CallOptions): Promise<Page<Principal>> {
       return transport.json(PrincipalPage, get('/v1/principals', query), o);

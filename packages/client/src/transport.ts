@@ -29,6 +29,8 @@ export interface ClientOptions {
   readonly url: string;
   /** An API key (`assay_…`) or the token of a job; sent as `Authorization: Bearer …`. */
   readonly bearerToken?: string | undefined;
+  /** The git commit that writes come from, 7 to 64 hex digits: the registry keeps it in their audit entries. */
+  readonly commit?: string | undefined;
   /** Default time for one call. */
   readonly timeoutMs?: number;
   readonly retry?: Partial<RetryPolicy>;
@@ -130,6 +132,7 @@ export function createTransport(service: string, options: ClientOptions): Transp
           accept: 'application/json',
           'assay-timeout-ms': String(Math.max(1, Math.ceil(deadlineMs - performance.now()))),
           ...(options.bearerToken === undefined ? {} : { authorization: `Bearer ${options.bearerToken}` }),
+          ...(options.commit === undefined ? {} : { 'assay-commit': options.commit }),
           ...(caller?.traceparent === undefined ? {} : { traceparent: caller.traceparent }),
           ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
           ...(call.bytes === undefined

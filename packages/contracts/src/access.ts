@@ -32,6 +32,12 @@ export const Principal = Type.Object(
 );
 export type Principal = Type.Static<typeof Principal>;
 
+export const CreatePrincipal = Type.Object(
+  { name: Name, kind: Type.Optional(Type.Enum([...PRINCIPAL_KINDS], { description: 'Default: person.' })) },
+  { $id: 'CreatePrincipal', ...strict },
+);
+export type CreatePrincipal = Type.Static<typeof CreatePrincipal>;
+
 export const ApiKey = Type.Object(
   {
     id: Id,
@@ -43,6 +49,7 @@ export const ApiKey = Type.Object(
       Type.Array(Name, { minItems: 1, maxItems: 1000, description: 'Only these endpoints may be scored with it.' }),
     ),
     description: Type.String(),
+    revision: Revision,
     createdAt: EpochMs,
     createdBy: Type.String(),
     revokedAt: Type.Union([EpochMs, Type.Null()]),
@@ -71,6 +78,22 @@ export const CreateKey = Type.Object(
   { $id: 'CreateKey', ...strict },
 );
 export type CreateKey = Type.Static<typeof CreateKey>;
+
+export const UpdateKey = Type.Object(
+  {
+    expectedRevision: Type.Integer({ minimum: 0, description: 'The revision that was read.' }),
+    scopes: Type.Optional(Type.Array(Scope, { minItems: 1, maxItems: SCOPES.length })),
+    endpoints: Type.Optional(
+      Type.Array(Name, {
+        maxItems: 1000,
+        description: 'Only these endpoints may be scored with it; empty: all of them.',
+      }),
+    ),
+    description: Type.Optional(Type.String({ maxLength: 1000 })),
+  },
+  { $id: 'UpdateKey', ...strict },
+);
+export type UpdateKey = Type.Static<typeof UpdateKey>;
 
 export const CreatedKey = Type.Object(
   {

@@ -31,6 +31,7 @@ export const Model = Type.Object(
     revision: Revision,
     latestVersion: Type.Union([Type.Integer(), Type.Null()], { description: 'The highest version number, if any.' }),
     aliases: Type.Record(Name, Type.Integer(), { description: 'Alias → version number.' }),
+    tags: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Absent without any.' })),
     createdAt: EpochMs,
     updatedAt: EpochMs,
     deletedAt: DeletedAt,
@@ -39,11 +40,34 @@ export const Model = Type.Object(
 );
 export type Model = Type.Static<typeof Model>;
 
+/** What people say of a model: as much as MLflow's clients may say. */
+export const ModelSettings = {
+  description: Type.String({ maxLength: 100_000 }),
+  tags: Type.Record(Type.String({ minLength: 1, maxLength: 250 }), Type.String({ maxLength: 100_000 }), {
+    maxProperties: 1000,
+  }),
+};
+
 export const CreateModel = Type.Object(
-  { name: Name, description: Type.Optional(Type.String({ maxLength: 10_000 })) },
+  {
+    name: Name,
+    description: Type.Optional(ModelSettings.description),
+    tags: Type.Optional(ModelSettings.tags),
+  },
   { $id: 'CreateModel', ...strict },
 );
 export type CreateModel = Type.Static<typeof CreateModel>;
+
+export const UpdateModel = Type.Object(
+  {
+    expectedRevision: Type.Integer({ minimum: 0, description: 'The revision that was read.' }),
+    name: Type.Optional(Name),
+    description: Type.Optional(ModelSettings.description),
+    tags: Type.Optional(ModelSettings.tags),
+  },
+  { $id: 'UpdateModel', ...strict },
+);
+export type UpdateModel = Type.Static<typeof UpdateModel>;
 
 /** A file of a package, by content: the bytes are in the blob store under their digest. */
 export const PackageFile = Type.Object(
@@ -226,6 +250,9 @@ export const Shadow = Type.Object(
   { $id: 'Shadow', ...strict },
 );
 export type Shadow = Type.Static<typeof Shadow>;
+
+/** Of an endpoint for which nobody said another. */
+export const DEFAULT_ENDPOINT_TIMEOUT_MS = 10_000;
 
 export const Endpoint = Type.Object(
   {

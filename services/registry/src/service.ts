@@ -37,6 +37,7 @@ import { shadowsMigration } from './store/migrations/028-shadows.ts';
 import { scaleMigration } from './store/migrations/029-scale.ts';
 import { collectionMigration } from './store/migrations/030-collection.ts';
 import { gatesMigration } from './store/migrations/031-gates.ts';
+import { keyRevisionsMigration } from './store/migrations/032-key-revisions.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -73,6 +74,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   scaleMigration,
   collectionMigration,
   gatesMigration,
+  keyRevisionsMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {

@@ -42,7 +42,7 @@ export function createRegistryApp(options: AppOptions): App {
     describe: {
       title: 'Assay registry',
       description:
-        'Models, versions, aliases, datasets, endpoints, the routing snapshot, principals and keys, and the audit chain.',
+        'Models, versions, aliases, datasets, endpoints, the routing snapshot, principals and keys, and the audit chain. A write with the header `Assay-Commit` (7 to 64 hex digits) has that git commit in its audit entries.',
     },
     ready: async () => {
       await readRoutingRevision(parts().store.database.db);

@@ -4,15 +4,33 @@ import { childTraceparent } from '@assay/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Actor } from '../store/change.ts';
 
+/** Names the git commit that a write comes from; the audit entries of the write hold it. */
+export const COMMIT_HEADER = 'assay-commit';
+const COMMIT = /^[0-9a-f]{7,64}$/;
+
 /**
- * Who acts, for the audit chain: the caller that the guard of the app found out (`local` as long as there are no keys).
- * @throws AssayError INTERNAL on a route that declares no scope: nothing is written in nobody's name
+ * Who acts, for the audit chain: the caller that the guard of the app found out (`local` as long as there are no keys),
+ * and the commit that they say they act for.
+ * @throws AssayError INVALID_ARGUMENT for a commit that is none; INTERNAL on a route that declares no scope: nothing is
+ *   written in nobody's name
  */
 export function actorOf(request: FastifyRequest): Actor {
   const { caller } = request;
   if (caller === null) throw new AssayError('INTERNAL', 'a route that writes must declare the scope that it needs');
   const { principal, keyId } = caller;
-  return { principal, keyId, requestId: request.id, traceparent: childTraceparent(request.traceContext) };
+  const commit = commitOf(request);
+  const traceparent = childTraceparent(request.traceContext);
+  return { principal, keyId, requestId: request.id, traceparent, ...(commit === undefined ? {} : { commit }) };
+}
+
+function commitOf({ headers }: FastifyRequest): string | undefined {
+  const commit = headers[COMMIT_HEADER];
+  if (commit === undefined || (typeof commit === 'string' && COMMIT.test(commit))) return commit;
+  const message = 'is not the id of a git commit';
+  const expected = '7 to 64 of the digits 0-9 and a-f, once';
+  throw new AssayError('INVALID_ARGUMENT', `header ${COMMIT_HEADER}: ${message}; expected ${expected}`, {
+    details: [{ place: `header ${COMMIT_HEADER}`, message, expected }],
+  });
 }
 
 /**

@@ -87,6 +87,27 @@ describe('models', () => {
     expect(stale).toMatchObject({ status: 409, body: { error: { code: 'STALE_REVISION', currentRevision: 2 } } });
   });
 
+  it('have tags, which are set all at once', async () => {
+    const made = await registry.call<Model>('POST', '/v1/models', {
+      name: `model-${++names}`,
+      tags: { team: 'flights', tier: '1' },
+    });
+    expect(made.body.tags).toEqual({ team: 'flights', tier: '1' });
+    const path = `/v1/models/${made.body.id}`;
+    const change = (body: object) => registry.call<Model>('PATCH', path, body);
+    const set = await change({ expectedRevision: 1, tags: { team: 'trains', __proto__x: '' } });
+    expect(set.body).toMatchObject({ tags: { team: 'trains', __proto__x: '' }, revision: 2 });
+    expect((await change({ expectedRevision: 2, description: 'd' })).body.tags).toEqual(set.body.tags);
+    expect((await change({ expectedRevision: 3, tags: set.body.tags })).body.revision).toBe(3);
+    expect((await change({ expectedRevision: 3, tags: {} })).body).not.toHaveProperty('tags');
+    expect((await auditOf(`model/${made.body.id}`)).map(({ details }) => details)).toMatchObject([
+      { tags: { team: 'flights', tier: '1' } },
+      { from: { tags: { team: 'flights', tier: '1' } }, to: { tags: set.body.tags } },
+      { from: { description: '' }, to: { description: 'd' } },
+      { from: { tags: set.body.tags }, to: { tags: {} } },
+    ]);
+  });
+
   it('keep their default endpoint when they are renamed, and may take its name back', async () => {
     const { model } = await modelWithVersions();
     await registry.call('PUT', `/v1/models/${model.name}/aliases/champion`, { version: 1, expectedRevision: 0 });
@@ -265,5 +286,27 @@ describe('the audit chain of a registry', () => {
     const answer = await registry.call<Model>('POST', '/v1/models', { name: `model-${++names}` });
     const [entry] = await auditOf(`model/${answer.body.id}`);
     expect(entry?.requestId).toBe(answer.headers.get('assay-request-id'));
+  });
+
+  it('has the commit that a write says it comes from, and refuses what is no commit, on every door', async () => {
+    const post = (path: string, body: object, commit: string) =>
+      fetch(`${registry.url}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'assay-commit': commit },
+        body: JSON.stringify(body),
+      });
+    const commit = '0123456789abcdef0123456789abcdef01234567';
+    const made = await post('/v1/models', { name: `model-${++names}` }, commit);
+    const { id } = (await made.json()) as Model; // what the route is documented to answer
+    expect((await auditOf(`model/${id}`)).map(({ details }) => details?.commit)).toEqual([commit]);
+    for (const wrong of ['012345', 'HEAD', commit.toUpperCase(), `${commit}, ${commit}`, '0'.repeat(65), '']) {
+      const name = `model-${++names}`;
+      const refused = await post('/v1/models', { name }, wrong);
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatchObject({ error: { details: [{ place: 'header assay-commit' }] } });
+      expect((await post('/api/2.0/mlflow/registered-models/create', { name }, wrong)).status).toBe(400);
+      expect((await registry.fails('GET', `/v1/models/${name}`)).status).toBe(404);
+    }
+    expect((await registry.call<AuditVerification>('GET', '/v1/audit/verify')).body.valid).toBe(true);
   });
 });

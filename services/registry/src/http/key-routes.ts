@@ -1,24 +1,28 @@
 /** Principals and API keys. The text of a key is in one answer, the one that made it, and nowhere else. */
-import { ApiKey, AssayError, CreatedKey, CreateKey, KeySnapshot, Page, PageQuery, Principal } from '@assay/contracts';
+import {
+  ApiKey,
+  AssayError,
+  CreatedKey,
+  CreateKey,
+  CreatePrincipal,
+  KeySnapshot,
+  Page,
+  PageQuery,
+  Principal,
+  UpdateKey,
+} from '@assay/contracts';
 import { type App, formatKeyText, newSecret, secretSha256 } from '@assay/http';
 import { newId } from '@assay/runtime';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import {
-  createKey,
-  getKey,
-  listKeys,
-  listPrincipals,
-  readKeyRevision,
-  readKeySnapshot,
-  revokeKey,
-} from '../store/keys.ts';
+import { createKey, getKey, listKeys, readKeyRevision, readKeySnapshot, revokeKey, updateKey } from '../store/keys.ts';
+import { createPrincipal, getPrincipal, listPrincipals } from '../store/principals.ts';
 import { actorOf, callerGone } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import { checkWait } from './long-poll.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
-import { KeyParams, KeysQuery, RoutingQuery } from './schemas.ts';
+import { KeyParams, KeysQuery, PrincipalParams, RoutingQuery } from './schemas.ts';
 
 const tags = ['keys'];
 const config = { access: 'admin' } as const;
@@ -87,6 +91,31 @@ export function keyRoutes(app: App, parts: PartsOf): void {
     async (request) => getKey(parts().store.database.db, request.params.id),
   );
 
+  app.patch(
+    '/v1/keys/:id',
+    {
+      config,
+      schema: {
+        tags,
+        operationId: 'updateKey',
+        summary: 'Change what an API key may do',
+        description:
+          'Compare-and-set by `expectedRevision`. What the body leaves out stays. It holds here at once, and at every service that reaches the registry within five seconds. A key that is revoked or that comes from the bootstrap folder cannot be changed, nor the scope `admin` be taken from the last key that has it.',
+        params: KeyParams,
+        body: UpdateKey,
+        response: {
+          200: ApiKey,
+          ...errorResponses('INVALID_ARGUMENT', 'NOT_FOUND', 'STALE_REVISION', 'FAILED_PRECONDITION'),
+        },
+      },
+    },
+    async (request) => {
+      const updated = await updateKey(parts().store, actorOf(request), request.params.id, request.body);
+      await holdNow(parts, request);
+      return updated;
+    },
+  );
+
   app.post(
     '/v1/keys/:id/revoke',
     {
@@ -136,6 +165,41 @@ export function keyRoutes(app: App, parts: PartsOf): void {
       if ((await readKeyRevision(store.database.db)) === after) return reply.code(204).send(null);
       return reply.send(await readKeySnapshot(store.database));
     },
+  );
+
+  app.post(
+    '/v1/principals',
+    {
+      config,
+      schema: {
+        tags,
+        operationId: 'createPrincipal',
+        summary: 'Make a principal',
+        description:
+          'Without a key; `createKey` makes its principal too. Example: `{"name": "churn-app", "kind": "service"}`.',
+        body: CreatePrincipal,
+        response: { 201: Principal, ...errorResponses('INVALID_ARGUMENT', 'ALREADY_EXISTS') },
+      },
+    },
+    async (request, reply) => {
+      const made = await createPrincipal(parts().store, actorOf(request), request.body);
+      return reply.code(201).header('location', `/v1/principals/${made.name}`).send(made);
+    },
+  );
+
+  app.get(
+    '/v1/principals/:name',
+    {
+      config,
+      schema: {
+        tags,
+        operationId: 'getPrincipal',
+        summary: 'Get a principal',
+        params: PrincipalParams,
+        response: { 200: Principal, ...errorResponses('NOT_FOUND') },
+      },
+    },
+    async (request) => getPrincipal(parts().store.database.db, request.params.name),
   );
 
   app.get(

@@ -54,6 +54,38 @@ describe('a key', () => {
     expect(actions).toEqual(['key.create', 'key.revoke']);
   });
 
+  it('may do something else from one call to the next, by compare-and-set', async () => {
+    const { key, secret } = await registry.makeKey({ principal: 'frank', scopes: ['read'], endpoints: ['churn'] });
+    expect(key.revision).toBe(1);
+    const path = `/v1/keys/${key.id}`;
+    const patch = (body: object) => registry.call(admin, 'PATCH', path, body);
+    const widened = await patch({ expectedRevision: 1, scopes: ['register'], endpoints: [], description: 'CI' });
+    expect(widened.body).toMatchObject({
+      scopes: ['register'],
+      description: 'CI',
+      revision: 2,
+      principalName: 'frank',
+    });
+    expect(widened.body).not.toHaveProperty('endpoints');
+    expect((await registry.call(secret, 'POST', '/v1/models', { name: 'of-frank' })).status).toBe(201);
+    expect((await registry.call(secret, 'GET', '/v1/models')).status).toBe(403);
+    expect((await patch({ expectedRevision: 2, scopes: ['register'] })).body.revision).toBe(2);
+    expect(await patch({ expectedRevision: 1, scopes: ['admin'] })).toMatchObject({
+      status: 409,
+      body: { error: { code: 'STALE_REVISION', message: expect.stringContaining('by admin'), currentRevision: 2 } },
+    });
+    expect((await patch({ expectedRevision: 2, scopes: ['fly'] })).status).toBe(400);
+    expect((await registry.call(admin, 'POST', `${path}/revoke`)).body.revision).toBe(3);
+    expect((await patch({ expectedRevision: 3, scopes: ['read'] })).body.error.code).toBe('FAILED_PRECONDITION');
+    expect(
+      (await auditOf(registry, `key/${key.id}`)).map(({ action, details }) => ({ action, details })),
+    ).toMatchObject([
+      { action: 'key.create' },
+      { action: 'key.update', details: { from: { endpoints: ['churn'] }, to: { endpoints: null, description: 'CI' } } },
+      { action: 'key.revoke' },
+    ]);
+  });
+
   it('is one of several of its principal, each with scopes of its own', async () => {
     const one = await registry.makeKey({ principal: 'carol', scopes: ['read'], kind: 'person' });
     const two = await registry.makeKey({ principal: 'carol', scopes: ['score', 'promote'] });
@@ -116,7 +148,31 @@ describe('a key', () => {
   });
 });
 
+describe('a principal', () => {
+  it('is made without a key, once', async () => {
+    const made = await registry.call(admin, 'POST', '/v1/principals', { name: 'nightly', kind: 'service' });
+    expect(made).toMatchObject({ status: 201, body: { name: 'nightly', kind: 'service', createdBy: 'admin' } });
+    expect((await registry.call(admin, 'GET', '/v1/principals/nightly')).body).toEqual(made.body);
+    expect((await registry.call(admin, 'POST', '/v1/principals', { name: 'nightly' })).status).toBe(409);
+    expect((await registry.call(admin, 'POST', '/v1/principals', { name: 'local' })).status).toBe(400);
+    expect((await registry.call(admin, 'GET', '/v1/principals/none')).status).toBe(404);
+    expect((await registry.makeKey({ principal: 'nightly' })).key.principalId).toBe(made.body.id);
+  });
+});
+
 describe('the last administrator', () => {
+  it('keeps the scope, and so does what comes from the bootstrap folder', async () => {
+    await using keyed = await startKeyedRegistry();
+    const [training] = (await keyed.call(keyed.keys.admin, 'GET', '/v1/keys?principal=training')).body.items;
+    const { key, secret } = await keyed.makeKey({ principal: 'root', scopes: ['admin'] });
+    const patch = async (id: string, body: object) =>
+      (await keyed.call(secret, 'PATCH', `/v1/keys/${id}`, { expectedRevision: 1, ...body })).body.error.message;
+    expect(await patch(training.id, { scopes: ['admin'] })).toContain('the file training of the bootstrap folder');
+    const [first] = (await keyed.call(secret, 'GET', '/v1/keys?principal=admin')).body.items;
+    await keyed.call(secret, 'POST', `/v1/keys/${first.id}/revoke`);
+    expect(await patch(key.id, { scopes: ['read'] })).toContain('Make one first');
+  });
+
   it('cannot be revoked before there is another', async () => {
     await using keyed = await startKeyedRegistry();
     const [first] = (await keyed.call(keyed.keys.admin, 'GET', '/v1/keys?principal=admin')).body.items;
@@ -187,8 +243,11 @@ describe('the scope', () => {
     ['GET', '/v1/keys', []],
     ['POST', '/v1/keys', []],
     ['GET', '/v1/keys/k', []],
+    ['PATCH', '/v1/keys/k', []],
     ['POST', '/v1/keys/k/revoke', []],
     ['GET', '/v1/principals', []],
+    ['POST', '/v1/principals', []],
+    ['GET', '/v1/principals/p', []],
     ['GET', '/v1/webhooks', []],
     ['POST', '/v1/webhooks', []],
     ['GET', '/v1/webhooks/w', []],

@@ -1,4 +1,4 @@
-import { CreateModel, Model, Page } from '@assay/contracts';
+import { CreateModel, Model, Page, UpdateModel } from '@assay/contracts';
 import type { App } from '@assay/http';
 import Type from 'typebox';
 import { deleteModel } from '../store/deletions.ts';
@@ -8,7 +8,7 @@ import { actorOf } from './caller.ts';
 import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
-import { DeletablePageQuery, ExpectedRevisionQuery, ModelParams, UpdateModel } from './schemas.ts';
+import { DeletablePageQuery, ExpectedRevisionQuery, ModelParams } from './schemas.ts';
 
 const tags = ['models'];
 
@@ -73,9 +73,9 @@ export function modelRoutes(app: App, parts: PartsOf): void {
       schema: {
         tags,
         operationId: 'updateModel',
-        summary: 'Rename or describe a model',
+        summary: 'Rename, describe or tag a model',
         description:
-          'Compare-and-set by `expectedRevision`. The id stays, and so does the name of the default endpoint, which applications call. A model that has gates keeps its name: another one of that name would have none.',
+          'Compare-and-set by `expectedRevision`. `tags` are set all at once. The id stays, and so does the name of the default endpoint, which applications call. A model that has gates keeps its name: another one of that name would have none.',
         params: ModelParams,
         body: UpdateModel,
         response: {
@@ -84,14 +84,7 @@ export function modelRoutes(app: App, parts: PartsOf): void {
         },
       },
     },
-    async (request) => {
-      const { expectedRevision, name, description } = request.body;
-      return updateModel(parts().store, actorOf(request), request.params.model, {
-        expectedRevision,
-        ...(name === undefined ? {} : { name }),
-        ...(description === undefined ? {} : { description }),
-      });
-    },
+    async (request) => updateModel(parts().store, actorOf(request), request.params.model, request.body),
   );
 
   app.delete(

@@ -4,15 +4,6 @@ import Type from 'typebox';
 
 const strict = { additionalProperties: false } as const;
 
-export const UpdateModel = Type.Object(
-  {
-    expectedRevision: Type.Integer({ minimum: 0, description: 'The revision that was read.' }),
-    name: Type.Optional(Name),
-    description: Type.Optional(Type.String({ maxLength: 10_000 })),
-  },
-  { $id: 'UpdateModel', ...strict },
-);
-
 export const BlobReceipt = Type.Object(
   { sha256: Sha256, sizeBytes: Type.Integer({ minimum: 0 }) },
   { $id: 'BlobReceipt', ...strict },
@@ -94,6 +85,8 @@ export const RoutingQuery = Type.Object(
 );
 
 export const KeyParams = Type.Object({ id: Id }, strict);
+
+export const PrincipalParams = Type.Object({ name: Name }, strict);
 
 export const KeysQuery = Type.Object({ ...PageQuery.properties, principal: Type.Optional(Name) }, strict);
 

@@ -10,7 +10,8 @@ import { parseKeyText, secretSha256 } from '@assay/http';
 import { childTraceparent, newId } from '@assay/runtime';
 import { BOOTSTRAP, bootstrapRole } from '../domain/principals.ts';
 import { type Change, change, type Store } from './change.ts';
-import { ensurePrincipal, hasAdmin, insertKey, markRevoked } from './keys.ts';
+import { hasAdmin, insertKey, markRevoked, touched } from './keys.ts';
+import { ensurePrincipal } from './principals.ts';
 import type { ApiKeysTable } from './tables.ts';
 
 export interface BootstrapKey {
@@ -121,7 +122,7 @@ async function rotate(change: Change, row: ApiKeysTable, { name, secretSha256: d
   const scopes = JSON.stringify(bootstrapRole(name).scopes);
   await change.trx
     .updateTable('api_keys')
-    .set({ secret_sha256: digest, scopes, revoked_at: null, revoked_by: null })
+    .set({ secret_sha256: digest, scopes, revoked_at: null, revoked_by: null, ...touched(change, row) })
     .where('id', '=', row.id)
     .execute();
   change.record('key.rotate', `key/${row.id}`, { principalId: row.principal_id, wasRevoked: row.revoked_at !== null });
@@ -134,7 +135,7 @@ async function rescope(change: Change, row: ApiKeysTable, { name }: BootstrapKey
   if (row.scopes === JSON.stringify(scopes)) return;
   await change.trx
     .updateTable('api_keys')
-    .set({ scopes: JSON.stringify(scopes) })
+    .set({ scopes: JSON.stringify(scopes), ...touched(change, row) })
     .where('id', '=', row.id)
     .execute();
   change.record('key.rescope', `key/${row.id}`, { principalId: row.principal_id, from: row.scopes, to: scopes });

@@ -19,6 +19,8 @@ export interface Actor {
   readonly requestId: string;
   /** W3C trace context, for the events of the change. */
   readonly traceparent: string;
+  /** The git commit that they say they act for. */
+  readonly commit?: string;
 }
 
 export interface Change {
@@ -60,8 +62,12 @@ export async function change<T>(store: Store, actor: Actor, write: (change: Chan
       at,
       actor,
       record(action, resource, details) {
-        const { principal, requestId, keyId } = actor;
-        const all = keyId === null ? details : { ...details, byKey: keyId };
+        const { principal, requestId, keyId, commit } = actor;
+        const all = {
+          ...details,
+          ...(keyId === null ? {} : { byKey: keyId }),
+          ...(commit === undefined ? {} : { commit }),
+        };
         facts.push({ id: newId('aud'), at, principal, action, resource, requestId, details: all });
       },
       announce(type, subject, revision, resource) {

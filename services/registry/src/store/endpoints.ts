@@ -1,6 +1,7 @@
 /** Endpoints: where traffic goes. Each write names the revision that it saw, and is an entry of the audit chain. */
 import {
   AssayError,
+  DEFAULT_ENDPOINT_TIMEOUT_MS,
   type Endpoint,
   type EndpointLimits,
   type Page,
@@ -38,8 +39,6 @@ import { checkRevision } from './stale.ts';
 import { type EndpointsTable, fromJson, type Queryable, type VersionsTable } from './tables.ts';
 import { endpointUsed } from './version-uses.ts';
 import { requireCandidates } from './versions.ts';
-
-const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** @throws AssayError NOT_FOUND with the nearest name */
 export async function getEndpoint(db: Queryable, name: string): Promise<Endpoint> {
@@ -105,7 +104,7 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
       contract,
       variants: target.variants,
       follow: target.follow,
-      defaultTimeoutMs: body.defaultTimeoutMs ?? current?.default_timeout_ms ?? DEFAULT_TIMEOUT_MS,
+      defaultTimeoutMs: body.defaultTimeoutMs ?? current?.default_timeout_ms ?? DEFAULT_ENDPOINT_TIMEOUT_MS,
       limits: limitsAfter(body.limits, current),
       shadows,
     };
@@ -148,7 +147,7 @@ export async function createDefaultEndpoint(change: Change, model: ModelRow, ver
     contract: fromJson<Signature>(version.signature),
     variants: [{ versionId: version.id, weight: TOTAL_WEIGHT }],
     follow: { modelId: model.id, alias: CHAMPION },
-    defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
+    defaultTimeoutMs: DEFAULT_ENDPOINT_TIMEOUT_MS,
     limits: null,
     shadows: [],
   });

@@ -1,5 +1,5 @@
 /**
- * Principals and their API keys. A key's secret is not here, only its SHA-256. Every change raises the revision of the key
+ * API keys of principals. A key's secret is not here, only its SHA-256. Every change raises the revision of the key
  * snapshot, so that whoever checks keys learns of it.
  */
 import {
@@ -8,14 +8,15 @@ import {
   type CreateKey,
   type KeySnapshot,
   type Page,
-  type Principal,
   type PrincipalKind,
   type Scope,
+  type UpdateKey,
 } from '@assay/contracts';
 import type { Database } from '@assay/database';
-import { newId } from '@assay/runtime';
 import { checkPrincipalName } from '../domain/principals.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
+import { ensurePrincipal } from './principals.ts';
+import { checkRevision } from './stale.ts';
 import { type ApiKeysTable, fromJson, type PrincipalsTable, type Queryable, type RegistryTables } from './tables.ts';
 
 /** A row of a key with what is shown of its principal. */
@@ -64,13 +65,54 @@ export function revokeKey(store: Store, actor: Actor, id: string): Promise<ApiKe
   return change(store, actor, async (change) => {
     const row = await requireKey(change.trx, id);
     if (row.revoked_at !== null) return keyOf(row);
-    if (isAdmin(row) && !(await hasAdmin(change.trx, id))) {
+    await refuseLastAdmin(change.trx, row);
+    await markRevoked(change, row, {});
+    return getKey(change.trx, id);
+  });
+}
+
+/**
+ * Changes what a key may do. Whose it is, and its secret, stay.
+ * @throws AssayError STALE_REVISION, NOT_FOUND; FAILED_PRECONDITION for one that is revoked, for one of the bootstrap
+ *   folder, and for the last key of an administrator
+ */
+export function updateKey(store: Store, actor: Actor, id: string, body: UpdateKey): Promise<ApiKey> {
+  return change(store, actor, async (change) => {
+    const row = await requireKey(change.trx, id);
+    checkRevision({
+      what: `key ${id}`,
+      expectedRevision: body.expectedRevision,
+      currentRevision: row.revision,
+      last: {
+        by: row.updated_by ?? row.created_by,
+        at: row.updated_at ?? row.created_at,
+        state: row.revoked_at === null ? `with the scopes ${fromJson<Scope[]>(row.scopes).join(', ')}` : 'revoked',
+      },
+    });
+    if (row.revoked_at !== null)
+      throw new AssayError('FAILED_PRECONDITION', `${id} is revoked, for good; make another`);
+    const scopes = body.scopes === undefined ? row.scopes : JSON.stringify([...new Set(body.scopes)]);
+    const endpoints = body.endpoints === undefined ? row.endpoints : endpointsColumn(body.endpoints);
+    const description = body.description ?? row.description;
+    if (scopes === row.scopes && endpoints === row.endpoints && description === row.description) return keyOf(row);
+    if (row.bootstrap !== null) {
       throw new AssayError(
         'FAILED_PRECONDITION',
-        `${id} is the last key with the scope admin; without one nobody could make another. Make one first`,
+        `${id} comes from the file ${row.bootstrap} of the bootstrap folder, which says what it may do; make a key by \`assay keys create\` instead`,
       );
     }
-    await markRevoked(change, row, {});
+    if (!isAdmin({ scopes })) await refuseLastAdmin(change.trx, row);
+    await change.trx
+      .updateTable('api_keys')
+      .set({ scopes, endpoints, description, ...touched(change, row) })
+      .where('id', '=', id)
+      .execute();
+    change.record('key.update', `key/${id}`, {
+      principalId: row.principal_id,
+      from: permissionsOf(row),
+      to: permissionsOf({ scopes, endpoints, description }),
+    });
+    change.rekeyed();
     return getKey(change.trx, id);
   });
 }
@@ -95,22 +137,6 @@ export async function listKeys(
   const items = rows.slice(0, page.limit).map(keyOf);
   const last = items.at(-1);
   return rows.length > page.limit && last !== undefined ? { items, next: last.id } : { items };
-}
-
-/** By name, ascending. */
-export async function listPrincipals(
-  db: Queryable,
-  page: { readonly after?: string; readonly limit: number },
-): Promise<Page<Principal>> {
-  let query = db.selectFrom('principals').selectAll();
-  if (page.after !== undefined) query = query.where('name', '>', page.after);
-  const rows = await query
-    .orderBy('name')
-    .limit(page.limit + 1)
-    .execute();
-  const items = rows.slice(0, page.limit).map(principalOf);
-  const last = items.at(-1);
-  return rows.length > page.limit && last !== undefined ? { items, next: last.name } : { items };
 }
 
 export async function readKeyRevision(db: Queryable): Promise<number> {
@@ -157,37 +183,18 @@ export async function hasAdmin(db: Queryable, otherThan = ''): Promise<boolean> 
   return rows.some(isAdmin);
 }
 
-export async function ensurePrincipal(
-  change: Change,
-  name: string,
-  kind: PrincipalKind | undefined,
-): Promise<PrincipalsTable> {
-  const found = await change.trx.selectFrom('principals').selectAll().where('name', '=', name).executeTakeFirst();
-  if (found !== undefined) {
-    if (kind === undefined || kind === found.kind) return found;
-    throw new AssayError('FAILED_PRECONDITION', `kind: ${name} is a ${found.kind} already, not a ${kind}`);
-  }
-  const row: PrincipalsTable = {
-    id: newId('prn'),
-    name,
-    kind: kind ?? 'person',
-    created_at: change.at,
-    created_by: change.actor.principal,
-  };
-  await change.trx.insertInto('principals').values(row).execute();
-  change.record('principal.create', `principal/${row.id}`, { name, kind: row.kind });
-  return row;
-}
-
 export async function insertKey(change: Change, principal: PrincipalsTable, key: NewKey): Promise<ApiKeysTable> {
   const row: ApiKeysTable = {
     id: key.id,
     principal_id: principal.id,
     secret_sha256: key.secretSha256,
     scopes: JSON.stringify([...new Set(key.scopes)]),
-    endpoints: key.endpoints === undefined ? null : JSON.stringify([...new Set(key.endpoints)]),
+    endpoints: endpointsColumn(key.endpoints ?? []),
     description: key.description,
     bootstrap: key.bootstrap,
+    revision: 1,
+    updated_at: null,
+    updated_by: null,
     created_at: change.at,
     created_by: change.actor.principal,
     revoked_at: null,
@@ -212,11 +219,16 @@ export async function markRevoked(
 ): Promise<void> {
   await change.trx
     .updateTable('api_keys')
-    .set({ revoked_at: change.at, revoked_by: change.actor.principal })
+    .set({ revoked_at: change.at, revoked_by: change.actor.principal, ...touched(change, row) })
     .where('id', '=', row.id)
     .execute();
   change.record('key.revoke', `key/${row.id}`, { principalId: row.principal_id, ...details });
   change.rekeyed();
+}
+
+/** What every change of a key writes beside. */
+export function touched(change: Change, row: ApiKeysTable) {
+  return { revision: row.revision + 1, updated_at: change.at, updated_by: change.actor.principal };
 }
 
 async function requireKey(db: Queryable, id: string): Promise<KeyRow> {
@@ -233,6 +245,28 @@ function selectKeys(db: Queryable) {
     .select(['principals.name as principal_name', 'principals.kind as principal_kind']);
 }
 
+/** Nobody could make another. @throws AssayError FAILED_PRECONDITION */
+async function refuseLastAdmin(db: Queryable, row: ApiKeysTable): Promise<void> {
+  if (!isAdmin(row) || (await hasAdmin(db, row.id))) return;
+  throw new AssayError(
+    'FAILED_PRECONDITION',
+    `${row.id} is the last key with the scope admin; without one nobody could make another. Make one first`,
+  );
+}
+
+/** None named: all of them. */
+function endpointsColumn(names: readonly string[]): string | null {
+  return names.length === 0 ? null : JSON.stringify([...new Set(names)]);
+}
+
+function permissionsOf({ scopes, endpoints, description }: Pick<ApiKeysTable, 'scopes' | 'endpoints' | 'description'>) {
+  return {
+    scopes: fromJson<Scope[]>(scopes),
+    endpoints: endpoints === null ? null : fromJson<string[]>(endpoints),
+    description,
+  };
+}
+
 function isAdmin(row: { readonly scopes: string }): boolean {
   return fromJson<Scope[]>(row.scopes).includes('admin');
 }
@@ -246,13 +280,10 @@ function keyOf(row: KeyRow): ApiKey {
     scopes: fromJson<Scope[]>(row.scopes),
     ...(row.endpoints === null ? {} : { endpoints: fromJson<string[]>(row.endpoints) }),
     description: row.description,
+    revision: row.revision,
     createdAt: row.created_at,
     createdBy: row.created_by,
     revokedAt: row.revoked_at,
     revokedBy: row.revoked_by,
   };
-}
-
-function principalOf(row: PrincipalsTable): Principal {
-  return { id: row.id, name: row.name, kind: row.kind, createdAt: row.created_at, createdBy: row.created_by };
 }

@@ -1,5 +1,6 @@
 /** Models: a name, and the versions and aliases under it. */
-import { AssayError, type CreateModel, type Model, nearest, type Page } from '@assay/contracts';
+import { isDeepStrictEqual } from 'node:util';
+import { AssayError, type CreateModel, type Model, nearest, type Page, type UpdateModel } from '@assay/contracts';
 import { newId } from '@assay/runtime';
 import { checkModelName, shownName } from '../domain/names.ts';
 import { type Actor, type Change, change, type EventType, type Store } from './change.ts';
@@ -81,11 +82,7 @@ export async function listModels(
     .limit(page.limit + 1)
     .execute();
   const shown = rows.slice(0, page.limit);
-  const aliases = await aliasesOf(
-    db,
-    shown.map((row) => row.id),
-  );
-  const items = shown.map((row) => modelOf(row, aliases.get(row.id) ?? {}));
+  const items = await toModels(db, shown);
   const last = shown.at(-1);
   return rows.length > page.limit && last !== undefined ? { items, next: last.name } : { items };
 }
@@ -110,23 +107,23 @@ export async function insertModel(change: Change, body: CreateModel): Promise<Mo
     deleted_at: null,
   };
   await change.trx.insertInto('models').values(row).execute();
-  const model = modelOf(row, {});
-  change.record('model.create', `model/${row.id}`, { name: row.name, description: row.description });
+  const tags = body.tags ?? {};
+  await insertTags(change.trx, row.id, tags);
+  const model = modelOf(row, {}, tags);
+  change.record('model.create', `model/${row.id}`, {
+    name: row.name,
+    description: row.description,
+    ...(Object.keys(tags).length === 0 ? {} : { tags }),
+  });
   change.announce('assay.model.created.v1', row.id, row.revision, model);
   return model;
 }
 
-export interface ModelUpdate {
-  readonly expectedRevision: number;
-  readonly name?: string;
-  readonly description?: string;
-}
-
 /**
- * Renames or describes a model. Its default endpoint keeps the name that applications call.
+ * Renames, describes or tags a model. Its default endpoint keeps the name that applications call.
  * @throws AssayError STALE_REVISION; ALREADY_EXISTS; FAILED_PRECONDITION for the name of a model that has gates
  */
-export function updateModel(store: Store, actor: Actor, nameOrId: string, update: ModelUpdate): Promise<Model> {
+export function updateModel(store: Store, actor: Actor, nameOrId: string, update: UpdateModel): Promise<Model> {
   if (update.name !== undefined) checkModelName(update.name);
   return change(store, actor, async (change) => {
     const row = await requireModel(change.trx, nameOrId);
@@ -138,16 +135,23 @@ export function updateModel(store: Store, actor: Actor, nameOrId: string, update
     });
     const name = update.name ?? row.name;
     const description = update.description ?? row.description;
-    if (name === row.name && description === row.description) return toModel(change.trx, row);
+    const before = (await tagsOf(change.trx, [row.id])).get(row.id) ?? {};
+    const tags = update.tags ?? before;
+    const isTagged = !isDeepStrictEqual(tags, before);
+    if (name === row.name && description === row.description && !isTagged) return toModel(change.trx, row);
     if (name !== row.name) {
       await refuseTakenName(change.trx, name, row.id);
       await refuseGated(change.trx, row, 'rename it');
       change.rerouted();
     }
     await change.trx.updateTable('models').set({ name, description }).where('id', '=', row.id).execute();
+    if (isTagged) {
+      await change.trx.deleteFrom('model_tags').where('model_id', '=', row.id).execute();
+      await insertTags(change.trx, row.id, tags);
+    }
     change.record('model.update', `model/${row.id}`, {
-      from: { name: row.name, description: row.description },
-      to: { name, description },
+      from: { name: row.name, description: row.description, ...(isTagged ? { tags: before } : {}) },
+      to: { name, description, ...(isTagged ? { tags } : {}) },
     });
     return modelChanged(change, row.id, 'assay.model.updated.v1');
   });
@@ -190,11 +194,19 @@ export async function refuseTakenName(db: Queryable, name: string, modelId?: str
 }
 
 export async function toModel(db: Queryable, row: ModelRow): Promise<Model> {
-  const aliases = await aliasesOf(db, [row.id]);
-  return modelOf(row, aliases.get(row.id) ?? {});
+  const [model] = await toModels(db, [row]);
+  if (model === undefined) throw new AssayError('INTERNAL', 'a row is a model');
+  return model;
 }
 
-function modelOf(row: ModelRow, aliases: Record<string, number>): Model {
+async function toModels(db: Queryable, rows: readonly ModelRow[]): Promise<Model[]> {
+  const ids = rows.map((row) => row.id);
+  const aliases = await aliasesOf(db, ids);
+  const tags = await tagsOf(db, ids);
+  return rows.map((row) => modelOf(row, aliases.get(row.id) ?? {}, tags.get(row.id) ?? {}));
+}
+
+function modelOf(row: ModelRow, aliases: Record<string, number>, tags: Record<string, string>): Model {
   return {
     id: row.id,
     name: shownName(row.name),
@@ -202,10 +214,25 @@ function modelOf(row: ModelRow, aliases: Record<string, number>): Model {
     revision: row.revision,
     latestVersion: row.last_version === 0 ? null : row.last_version,
     aliases,
+    ...(Object.keys(tags).length === 0 ? {} : { tags }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     ...(row.deleted_at === null ? {} : { deletedAt: row.deleted_at }),
   };
+}
+
+async function insertTags(db: Queryable, modelId: string, tags: Readonly<Record<string, string>>): Promise<void> {
+  const rows = Object.entries(tags).map(([key, value]) => ({ model_id: modelId, key, value }));
+  if (rows.length > 0) await db.insertInto('model_tags').values(rows).execute();
+}
+
+async function tagsOf(db: Queryable, modelIds: readonly string[]): Promise<Map<string, Record<string, string>>> {
+  if (modelIds.length === 0) return new Map();
+  const rows = await db.selectFrom('model_tags').selectAll().where('model_id', 'in', modelIds).orderBy('key').execute();
+  const byModel = Map.groupBy(rows, (row) => row.model_id);
+  return new Map(
+    [...byModel].map(([id, tags]) => [id, Object.fromEntries(tags.map(({ key, value }) => [key, value]))]),
+  );
 }
 
 async function aliasesOf(db: Queryable, modelIds: readonly string[]): Promise<Map<string, Record<string, number>>> {

@@ -233,6 +233,10 @@ export interface ApiKeysTable {
   description: string;
   /** The file of the bootstrap folder that it comes from; null for one that was made by the API. */
   bootstrap: string | null;
+  revision: number;
+  /** null until it is changed, or revoked. */
+  updated_at: number | null;
+  updated_by: string | null;
   created_at: number;
   created_by: string;
   /** null while it holds. */
