@@ -3,6 +3,7 @@ import { ASSAY_VERSION, EXIT_CODES } from '@assay/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addDatasetsCommands } from './commands/datasets-program.ts';
 import { addGatesCommands } from './commands/gates-program.ts';
+import { addFilesCommands } from './commands/files-program.ts';
 import { addKeysCommands } from './commands/keys-program.ts';
 import { addWebhooksCommands } from './commands/webhooks-program.ts';
 import type { Io } from './io.ts';
@@ -11,6 +12,8 @@ import type { TargetOptions } from './targets.ts';
 /** What a command leaves for the process. */
 export interface Outcome {
   code: number;
+  /** Of every failure, for a command whose own codes would be mistaken for the general ones. */
+  failureCode?: number;
 }
 
 const targets = {
@@ -208,6 +211,8 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     .option('--delete', 'remove it for good')
     .addHelpText('after', COLLECT_HELP)
     .action(async (options) => (await import('./commands/collect.ts')).collect(io, options));
+
+  addFilesCommands(command, io, outcome, { ...targets, dataDir });
 
   const predictions = program.command('predictions').description('look into the prediction log');
   const ofPredictions = (usage: string, description: string): Command =>

@@ -18,6 +18,7 @@ export * from './outcomes.ts';
 export { toPlace } from './places.ts';
 export * from './predictions.ts';
 export * from './registry.ts';
+export * from './resource-files.ts';
 export * from './scoring.ts';
 export * from './shadows.ts';
 export * from './signature.ts';

@@ -1,7 +1,8 @@
 import { AssayError } from '@assay/contracts';
+import fc from 'fast-check';
 import Type from 'typebox';
 import { expect, test } from 'vitest';
-import { parseYaml } from './yaml.ts';
+import { parseYaml, readYaml, readYamlDocuments, writeYaml } from './yaml.ts';
 
 const Feature = Type.Object(
   { name: Type.String(), dtype: Type.Enum(['float64', 'string']), 'odd key': Type.Optional(Type.Integer()) },
@@ -76,4 +77,40 @@ test('what would harm a reader is refused: alias bombs, depth, prototype keys, s
 test('words are text: a country is no boolean', () => {
   const Country = Type.Object({ country: Type.String() });
   expect(parseYaml(Country, 'country: NO', 'x.yaml')).toEqual({ country: 'NO' });
+});
+
+test('several documents of a file are each told by the lines of the file', () => {
+  const documents = readYamlDocuments('model: a\n---\n# nothing\n---\nmodel: b\nfeatures: 3\n', 'x.yaml');
+  expect(documents.map(({ value }) => value)).toEqual([{ model: 'a' }, { model: 'b', features: 3 }]);
+  expect(documents[1]?.place([])).toBe('x.yaml:5');
+  expect(documents[1]?.problems(Spec).map(({ place }) => place)).toEqual(['x.yaml:6: features']);
+  expect(readYamlDocuments('', 'x.yaml')).toEqual([]);
+  expect(() => readYamlDocuments('model: a\n---\nmodel: [\n', 'x.yaml')).toThrow(/^x\.yaml:\d: /);
+});
+
+test('what is written is read again as it was', () => {
+  const scalar = fc.oneof(fc.string(), fc.integer());
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.string(), scalar), { maxLength: 3 }), (entries) => {
+      const value = Object.fromEntries(entries);
+      fc.pre(!Object.hasOwn(value, '__proto__'));
+      expect(readYaml(writeYaml({ value }), 'x.yaml').value).toEqual({ value });
+    }),
+  );
+  for (const text of [
+    'NO',
+    '1e3',
+    '~',
+    ' a ',
+    'a\n\n b\t\n',
+    '- x',
+    'a: b',
+    '# c',
+    'x'.repeat(300),
+    '\u0000\u2028',
+    '2001-01-01',
+  ]) {
+    expect(readYaml(writeYaml({ [text]: text }), 'x.yaml').value).toEqual({ [text]: text });
+  }
+  expect(writeYaml({ b: 1, a: { d: 1, c: 2 } }, { sorted: true })).toBe('a:\n  c: 2\n  d: 1\nb: 1\n');
 });

@@ -1,7 +1,19 @@
 /** YAML for specs and config: strict, bounded, and every complaint with its line. */
 import { AssayError, type ErrorDetail, explain } from '@assay/contracts';
 import type { Static, TSchema } from 'typebox';
-import { type Document, isMap, isNode, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import {
+  type Document,
+  type DocumentOptions,
+  isMap,
+  isNode,
+  isSeq,
+  LineCounter,
+  type Node,
+  type ParseOptions,
+  parseAllDocuments,
+  parseDocument,
+  stringify,
+} from 'yaml';
 
 /** Specs and config are written by hand; what is larger is a mistake. */
 const MAX_YAML_CHARACTERS = 1_000_000;
@@ -16,6 +28,8 @@ export interface YamlDocument {
   readonly value: unknown;
   /** `spec.yaml:12: features[0].dtype`: the line of the key or item at `path`, or of the nearest parent that exists. */
   place(path: readonly PathToken[]): string;
+  /** Each place where it is not what `schema` says, with its line and, for a typo, the nearest valid key. */
+  problems(schema: TSchema): ErrorDetail[];
 }
 
 /**
@@ -25,12 +39,8 @@ export interface YamlDocument {
  */
 export function parseYaml<S extends TSchema>(schema: S, text: string, fileName: string): Static<S> {
   const document = readYaml(text, fileName);
-  const root = 'the document';
-  const details = explain(schema, document.value, root).map((detail) => ({
-    ...detail,
-    place: detail.place === root ? `${fileName}:1` : document.place(pathOf(detail.place)),
-  }));
-  if (details.length === 0) return document.value as Static<S>; // explain found nothing that the schema does not say
+  const details = document.problems(schema);
+  if (details.length === 0) return document.value as Static<S>; // nothing was found that the schema does not say
   throw refusal(details);
 }
 
@@ -39,6 +49,35 @@ export function parseYaml<S extends TSchema>(schema: S, text: string, fileName: 
  * @throws AssayError INVALID_ARGUMENT with the line, for syntax errors, duplicate keys, several documents and alias bombs
  */
 export function readYaml(text: string, fileName: string): YamlDocument {
+  const [document] = read(text, fileName, (options) => [parseDocument(text, options)]);
+  if (document === undefined) throw new AssayError('INTERNAL', 'a text is one document, if an empty one');
+  return document;
+}
+
+/**
+ * Like {@link readYaml}, of a file that may hold several documents, with `---` between; empty ones are left out.
+ * JSON is YAML, too.
+ */
+export function readYamlDocuments(text: string, fileName: string): YamlDocument[] {
+  const documents = read(text, fileName, (options) => {
+    const parsed = parseAllDocuments(text, options);
+    return Array.isArray(parsed) ? parsed : []; // an empty stream is an object of its own
+  });
+  return documents.filter(({ value }) => value !== null);
+}
+
+/** What {@link readYaml} reads as this value again. */
+export function writeYaml(value: unknown, options: { readonly sorted?: boolean } = {}): string {
+  return stringify(value, {
+    lineWidth: 0, // a text that was broken anew would be a change to whoever compares lines
+    aliasDuplicateObjects: false,
+    sortMapEntries: options.sorted === true,
+  });
+}
+
+type Parse = (options: ParseOptions & DocumentOptions) => readonly Document[];
+
+function read(text: string, fileName: string, parse: Parse): YamlDocument[] {
   if (text.length > MAX_YAML_CHARACTERS) {
     throw new AssayError(
       'PAYLOAD_TOO_LARGE',
@@ -48,27 +87,42 @@ export function readYaml(text: string, fileName: string): YamlDocument {
   if (deepestBrackets(text) > MAX_BRACKETS)
     throw new AssayError('INVALID_ARGUMENT', `${fileName}: is nested too deeply`);
   const lines = new LineCounter();
-  let document: Document;
-  let value: unknown;
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true, uniqueKeys: true });
-    const details = [...document.errors, ...document.warnings].map((error) => ({
-      place: `${fileName}:${lines.linePos(error.pos[0]).line}`,
-      message: error.message,
-    }));
+    const documents = parse({ lineCounter: lines, prettyErrors: false, strict: true, uniqueKeys: true });
+    const details = documents.flatMap(({ errors, warnings }) =>
+      [...errors, ...warnings].map((error) => ({
+        place: `${fileName}:${lines.linePos(error.pos[0]).line}`,
+        message: error.message,
+      })),
+    );
     if (details.length > 0) throw refusal(details);
-    value = document.toJS({ maxAliasCount: 100 });
+    return documents.map((document) => documentOf(document, lines, fileName));
   } catch (error) {
     if (error instanceof AssayError) throw error;
     const reason =
       error instanceof RangeError ? 'is nested too deeply' : error instanceof Error ? error.message : String(error);
     throw new AssayError('INVALID_ARGUMENT', `${fileName}: ${reason}`, { cause: error });
   }
+}
+
+function documentOf(document: Document, lines: LineCounter, fileName: string): YamlDocument {
+  const value: unknown = document.toJS({ maxAliasCount: 100 });
   const bad = forbidden(value, fileName);
   if (bad !== undefined) throw new AssayError('INVALID_ARGUMENT', bad);
+  const place = (path: readonly PathToken[]): string => {
+    const line = `${fileName}:${lineOf(document, lines, path)}`;
+    return path.length === 0 ? line : `${line}: ${showPath(path)}`;
+  };
   return {
     value,
-    place: (path) => `${fileName}:${lineOf(document, lines, path)}: ${showPath(path)}`,
+    place,
+    problems(schema) {
+      const root = 'the document';
+      return explain(schema, value, root).map((detail) => ({
+        ...detail,
+        place: place(detail.place === root ? [] : pathOf(detail.place)),
+      }));
+    },
   };
 }
 

@@ -1,0 +1,10 @@
+/** Every kind, in the order of dependence: what is made of one may be named by those behind it. */
+import type { Kind } from '../kind.ts';
+import { aliasKind } from './alias.ts';
+import { endpointKind } from './endpoint.ts';
+import { keyKind } from './key.ts';
+import { modelKind } from './model.ts';
+import { principalKind } from './principal.ts';
+import { webhookKind } from './webhook.ts';
+
+export const KINDS: readonly Kind[] = [modelKind, aliasKind, endpointKind, webhookKind, principalKind, keyKind];
