@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { AssayError } from '@assay/contracts';
 import { afterEach, describe, expect, test } from 'vitest';
 import { readDocuments } from './documents.ts';
@@ -118,5 +119,13 @@ describe('documents of a folder', () => {
     expect(await problems({ 'a.yaml': `${key}  secret: x\n` })).toEqual([
       'p/a.yaml:6: spec.secret: unknown key "secret"',
     ]);
+  });
+
+  test('are what the page about them shows', async () => {
+    const page = await readFile(fileURLToPath(new URL('../../../docs/as-files.md', import.meta.url)), 'utf8');
+    const shown = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text = ''], i) => [`${i}.yaml`, text]);
+    const documents = await read(Object.fromEntries(shown));
+    expect(documents.map(({ kind }) => kind.name)).toEqual(['Model', 'Alias', 'Endpoint', 'Endpoint']);
+    for (const { name } of KINDS) expect(page).toContain(`| \`${name}\` `);
   });
 });
