@@ -66,6 +66,8 @@ describe('a platform as files', () => {
     expect(applied.out).toMatch(/done: \+ Webhook \S+ \(its receiver needs a secret: assay webhooks secret whk_/);
     const entries = await entriesAfter(before);
     expect(new Set(entries.map(({ details }) => details?.commit))).toEqual(new Set([COMMIT]));
+    const listed = await registry.run(['audit', '--after', String(before)]);
+    expect(listed.out.split('\n')[1]).toMatch(/ model\.update .* 0123456789ab /);
     const done = ['model.update', 'model.create', 'alias.move', 'endpoint.create', 'endpoint.update'];
     const then = ['endpoint.create', 'webhook.create', 'principal.create', 'key.update'];
     expect(entries.map(({ action }) => action)).toEqual([...done, ...then]);

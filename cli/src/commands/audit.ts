@@ -14,13 +14,14 @@ export async function audit(io: Io, options: AuditOptions): Promise<void> {
   if (options.json) return io.out(json(page));
   io.out(
     table(
-      ['SEQ', 'AT', 'PRINCIPAL', 'ACTION', 'RESOURCE', 'HASH'],
+      ['SEQ', 'AT', 'PRINCIPAL', 'ACTION', 'RESOURCE', 'COMMIT', 'HASH'],
       page.items.map((entry) => [
         String(entry.sequence),
         instant(entry.at),
         entry.principal,
         entry.action,
         entry.resource,
+        String(entry.details?.commit ?? '-').slice(0, 12),
         entry.hash.slice(0, 12),
       ]),
     ),
