@@ -2,8 +2,8 @@
 import { ASSAY_VERSION, EXIT_CODES } from '@assay/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addDatasetsCommands } from './commands/datasets-program.ts';
-import { addGatesCommands } from './commands/gates-program.ts';
 import { addFilesCommands } from './commands/files-program.ts';
+import { addGatesCommands } from './commands/gates-program.ts';
 import { addKeysCommands } from './commands/keys-program.ts';
 import { addWebhooksCommands } from './commands/webhooks-program.ts';
 import type { Io } from './io.ts';

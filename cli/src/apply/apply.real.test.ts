@@ -83,6 +83,34 @@ describe('a platform as files', () => {
     expect((await registry.client.verifyAudit()).valid).toBe(true);
   });
 
+  test('has gates, which hold an alias of the same files back, and are taken away by a file', async () => {
+    const gated = (spec: string) => `kind: Gates\nname: churn\n${spec}`;
+    const spec = 'spec:\n  aliases: [gated]\n  endpoints: []\n  metrics: [{ metric: auc, min: 2 }]\n';
+    await registry.write({ 'gated/a.yaml': alias('gated', 1), 'gated/gates.yaml': gated(spec) });
+    const held = await apply('gated');
+    expect(held).toMatchObject({ code: 4, out: expect.stringContaining('done: + Gates churn') });
+    expect(held.err).toContain('Alias churn@gated');
+    expect(held.err).toContain('metrics.auc');
+    expect((await diff('gated')).out).toMatch(/1 to make, 0 to change, 0 to delete, 1 as it is already/);
+    await registry.run(['export', '-f', 'out/gated', '--kinds', 'Gates']);
+    expect(await diff('out/gated')).toMatchObject({ code: 0, err: '' });
+
+    await registry.write({ 'gated/gates.yaml': gated('absent: true\n') });
+    // What is made comes before what is taken away.
+    expect((await apply('gated')).code).toBe(4);
+    expect(await apply('gated/gates.yaml')).toMatchObject({ code: 0, err: '' });
+    expect((await diff('gated/gates.yaml')).code).toBe(0);
+    expect(await apply('gated')).toMatchObject({ code: 0, err: '' });
+    await registry.write({ 'gated/gates.yaml': gated(spec) });
+    expect(await apply('gated')).toMatchObject({ code: 0, err: '' });
+    await registry.write({
+      'gated/gates.yaml': gated('absent: true\n'),
+      'gated/empty.yaml': 'kind: Gates\nname: fraud\nspec: {}\n',
+    });
+    expect((await apply('gated')).err).toContain('requires nothing');
+    expect(await apply('gated/gates.yaml')).toMatchObject({ code: 0, err: '' });
+  });
+
   test('that was exported differs from nothing, and can be made again from the files after everything was deleted', async () => {
     await registry.write({
       'round/all.yaml': `${alias('round', 1)}${follower('round')}---\nkind: Model\nname: round-model\nspec:\n  description: "two\\nlines: #1 "\n  tags: { "yes": "no", a b: "" }\n`,

@@ -11,6 +11,7 @@
  */
 import Type, { type TSchema } from 'typebox';
 import { PRINCIPAL_KINDS, SCOPES, Scope } from './access.ts';
+import { Gates } from './gates.ts';
 import { EndpointLimits, Id, ModelSettings, NAME_PATTERN, Name, Shadow, Variant } from './registry.ts';
 import { Signature } from './signature.ts';
 import { UpdateWebhook } from './webhooks.ts';
@@ -38,6 +39,8 @@ export const ModelSpec = Type.Object(
 );
 export type ModelSpec = Type.Static<typeof ModelSpec>;
 export const ModelDocument = documentOf('Model', Name, ModelSpec);
+
+export const GatesDocument = documentOrAbsence('Gates', Type.String({ ...Name, description: 'Of the model.' }), Gates);
 
 const VersionNumber = Type.Integer({ minimum: 1, description: 'Of the model; it must be there.' });
 

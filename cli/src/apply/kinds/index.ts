@@ -2,9 +2,18 @@
 import type { Kind } from '../kind.ts';
 import { aliasKind } from './alias.ts';
 import { endpointKind } from './endpoint.ts';
+import { gatesKind } from './gates.ts';
 import { keyKind } from './key.ts';
 import { modelKind } from './model.ts';
 import { principalKind } from './principal.ts';
 import { webhookKind } from './webhook.ts';
 
-export const KINDS: readonly Kind[] = [modelKind, aliasKind, endpointKind, webhookKind, principalKind, keyKind];
+export const KINDS: readonly Kind[] = [
+  modelKind,
+  gatesKind,
+  aliasKind,
+  endpointKind,
+  webhookKind,
+  principalKind,
+  keyKind,
+];
