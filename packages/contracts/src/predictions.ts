@@ -21,6 +21,11 @@ export const PredictionFacts = {
   digest: Sha256,
   routingRevision: Type.Integer({ description: 'The revision of the endpoint that routed it.' }),
   executionClass: Type.String({ description: 'Predictions of one class are equal bit for bit.' }),
+  cached: Type.Optional(
+    Type.Boolean({
+      description: 'True where the outputs are those of an equal record, scored before or at that time.',
+    }),
+  ),
 };
 
 /**

@@ -238,6 +238,27 @@ export const EndpointLimits = Type.Object(
 );
 export type EndpointLimits = Type.Static<typeof EndpointLimits>;
 
+/** Answers are used again for equal rows, in each replica of the inference service and by each version for itself. */
+export const EndpointCache = Type.Object(
+  {
+    maxBytes: Type.Integer({
+      minimum: 0,
+      maximum: 2 ** 36,
+      description: 'Memory for rows and their outputs, of all versions of the endpoint; 0 keeps none.',
+    }),
+    maxAgeMs: Type.Integer({
+      minimum: 1,
+      maximum: 2_592_000_000,
+      description: 'Outputs that were scored longer ago answer nobody.',
+    }),
+    coalesce: Type.Optional(
+      Type.Boolean({ description: 'Default true: equal rows that are asked for at the same time are scored once.' }),
+    ),
+  },
+  { $id: 'EndpointCache', ...strict },
+);
+export type EndpointCache = Type.Static<typeof EndpointCache>;
+
 /** A version that is given what an endpoint's callers send, and whose answers no caller sees: they are compared. */
 export const Shadow = Type.Object(
   {
@@ -264,6 +285,7 @@ export const Endpoint = Type.Object(
     salt: Type.String({ description: 'Seeds the hash that sends a key to its variant.' }),
     defaultTimeoutMs: Type.Integer({ minimum: 1, maximum: 600_000 }),
     limits: Type.Optional(EndpointLimits),
+    cache: Type.Optional(EndpointCache),
     shadows: Type.Optional(Type.Array(Shadow)),
     revision: Revision,
     createdAt: EpochMs,
@@ -285,6 +307,7 @@ export const PutEndpoint = Type.Object(
     contract: Type.Optional(Signature),
     defaultTimeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
     limits: Type.Optional(EndpointLimits),
+    cache: Type.Optional(Type.Union([EndpointCache, Type.Null()], { description: 'null removes it.' })),
     shadows: Type.Optional(Type.Array(Shadow, { maxItems: 4 })),
     force: Type.Optional(Force),
   },
@@ -308,6 +331,7 @@ export const RoutingSnapshot = Type.Object(
         salt: Type.String(),
         defaultTimeoutMs: Type.Integer(),
         limits: Type.Optional(EndpointLimits),
+        cache: Type.Optional(EndpointCache),
         shadows: Type.Optional(Type.Array(Type.Object({ versionId: Id, ratio: Type.Number() }))),
         variants: Type.Array(Type.Object({ versionId: Id, weight: Type.Integer() })),
       }),

@@ -40,6 +40,9 @@ export const Prediction = Type.Object(
       description: 'By output name, as the signature types them.',
     }),
     explanation: Type.Optional(Explanation),
+    cached: Type.Optional(
+      Type.Boolean({ description: 'True where the outputs are those of an equal record, scored before or just now.' }),
+    ),
   },
   { $id: 'Prediction', additionalProperties: false },
 );

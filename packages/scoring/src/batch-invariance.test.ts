@@ -47,7 +47,7 @@ describe('a version is batched in the cheapest way that keeps its bits', () => {
 
   test('and is told not to be batch-invariant where nothing helps', async () => {
     const scorer = await loaded(randomModel());
-    expect(scorer).toMatchObject({ batchInvariant: false, batching: { mode: 'any' } });
+    expect(scorer).toMatchObject({ batchInvariant: false, repeatable: false, batching: { mode: 'any' } });
     expect(scorer.notes).toContain('the graph gives other bits each time it is run');
   });
 });

@@ -16,11 +16,15 @@ import type {
   SubmitOptions,
 } from './interfaces.ts';
 import { joinOutputs, type OutputRows } from './output-batch.ts';
+import { ReusedRows } from './response-cache/reused-rows.ts';
+import { appendCopy } from './response-cache/row-copy.ts';
 import { runCost } from './run-cost.ts';
 
 const DEFAULT_MAX_QUEUE_ROWS = 4096;
 /** Batches kept for the next use. */
 const MAX_SPARE_BATCHES = 4;
+
+type Append = (batch: InputBatch) => number;
 
 /** One caller's rows within a group. */
 interface Ticket {
@@ -64,11 +68,8 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
 
   const expectedWaitMs = (): number => (queuedRows === 0 ? 0 : cost.expectedMs(queuedRows) + cost.overheadMs);
 
-  /** Why rows are not taken now, before they are looked at. */
-  const refusal = ({ deadlineMs, signal }: SubmitOptions, nowMs: number): AssayError | undefined => {
-    if (closed) return new AssayError('UNAVAILABLE', 'the version is being unloaded; try again');
-    if (signal?.aborted === true) return cancelled();
-    if (nowMs >= deadlineMs) return expired();
+  /** Why rows that are to be run are not taken now. */
+  const overload = ({ deadlineMs }: SubmitOptions, nowMs: number): AssayError | undefined => {
     if (queuedRows === 0) return undefined; // idle: try, or an estimate gone wrong would never be corrected
     const waitMs = expectedWaitMs();
     if (queuedRows >= maxQueueRows) {
@@ -85,56 +86,92 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     return undefined;
   };
 
-  const submit = (append: (batch: InputBatch) => number, submission: SubmitOptions): Promise<ScoredRows> =>
+  const submit = (append: Append, submission: SubmitOptions): Promise<ScoredRows> =>
     new Promise((resolve, reject) => {
-      const nowMs = performance.now();
-      const refused = refusal(submission, nowMs);
-      if (refused !== undefined) return reject(refused);
-      const { batch, tickets } = filling;
-      const from = batch.rows;
-      let rows = 0;
-      try {
-        append(batch);
-        rows = batch.rows - from;
-        if (rows === 0) throw new AssayError('INVALID_ARGUMENT', 'there are no records to score');
-        if (rows > maxQueueRows) {
-          throw new AssayError(
-            'PAYLOAD_TOO_LARGE',
-            `${rows} records are more than the ${maxQueueRows} that may be queued`,
-          );
-        }
-        if (queuedRows + rows > maxQueueRows) {
-          throw overloaded(`${queuedRows} rows are queued, ${rows} more do not fit`, expectedWaitMs());
-        }
-      } catch (error) {
-        batch.truncate(from);
-        return reject(AssayError.from(error));
-      }
-      queuedRows += rows;
-      const { deadlineMs, signal } = submission;
-      const expectedMs = cost.expectedMs(queuedRows);
-      tickets.push({
-        from,
-        rows,
-        deadlineMs,
-        signal,
-        submittedMs: nowMs,
-        expectedMs,
-        resolve,
-        reject,
-        parts: [],
-        queueMs: 0,
-        inferenceMs: 0,
-      });
-      if (batch.rows >= maxBatchRows) {
-        full.push(filling);
-        filling = newGroup();
-      }
-      if (!active) {
-        active = true;
-        setImmediate(turn);
-      }
+      if (closed) reject(new AssayError('UNAVAILABLE', 'the version is being unloaded; try again'));
+      else take(append, submission, resolve, reject);
     });
+
+  /** Rows that were taken before, and whose leader in the cache came to nothing. */
+  const takeAgain = (append: Append, submission: SubmitOptions): Promise<ScoredRows> =>
+    new Promise((resolve, reject) => take(append, submission, resolve, reject));
+
+  const take = (
+    append: Append,
+    submission: SubmitOptions,
+    resolve: Ticket['resolve'],
+    reject: Ticket['reject'],
+  ): void => {
+    const nowMs = performance.now();
+    const { deadlineMs, signal, cache } = submission;
+    // What a cache answers needs no room: there it is asked first.
+    const refused = unwanted(submission, nowMs) ?? (cache === undefined ? overload(submission, nowMs) : undefined);
+    if (refused !== undefined) {
+      reject(refused);
+      return;
+    }
+    const { batch, tickets } = filling;
+    const from = batch.rows;
+    let rows = 0;
+    let reused: ReusedRows | undefined;
+    try {
+      append(batch);
+      rows = batch.rows - from;
+      if (rows === 0) throw new AssayError('INVALID_ARGUMENT', 'there are no records to score');
+      if (rows > maxQueueRows) {
+        throw new AssayError(
+          'PAYLOAD_TOO_LARGE',
+          `${rows} records are more than the ${maxQueueRows} that may be queued`,
+        );
+      }
+      if (cache !== undefined) {
+        reused = new ReusedRows(cache, batch, from, maxQueueRows, {
+          resolve,
+          reject,
+          unwanted: () => unwanted(submission, performance.now()),
+          scoreAnew: (row, looksUp) =>
+            takeAgain((into) => appendCopy(into, row), looksUp ? submission : { ...submission, cache: undefined }),
+        });
+        rows = batch.rows - from;
+        if (rows === 0) {
+          reused.answer();
+          return;
+        }
+        const overloadedBy = overload(submission, nowMs);
+        if (overloadedBy !== undefined) throw overloadedBy;
+      }
+      if (queuedRows + rows > maxQueueRows) {
+        throw overloaded(`${queuedRows} rows are queued, ${rows} more do not fit`, expectedWaitMs());
+      }
+    } catch (error) {
+      batch.truncate(from);
+      if (reused === undefined) reject(AssayError.from(error));
+      else reused.failed(AssayError.from(error));
+      return;
+    }
+    queuedRows += rows;
+    tickets.push({
+      from,
+      rows,
+      deadlineMs,
+      signal,
+      submittedMs: nowMs,
+      expectedMs: cost.expectedMs(queuedRows),
+      resolve: reused === undefined ? resolve : (scored) => reused.scored(scored),
+      reject: reused === undefined ? reject : (error) => reused.failed(error),
+      parts: [],
+      queueMs: 0,
+      inferenceMs: 0,
+    });
+    if (batch.rows >= maxBatchRows) {
+      full.push(filling);
+      filling = newGroup();
+    }
+    if (!active) {
+      active = true;
+      setImmediate(turn);
+    }
+  };
 
   const settle = (ticket: Ticket, outcome: AssayError | Omit<ScoredRows, 'rows' | 'queueMs' | 'inferenceMs'>): void => {
     queuedRows -= ticket.rows;
@@ -147,12 +184,11 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     let removed = 0;
     group.tickets = group.tickets.filter((ticket) => {
       ticket.from -= removed;
-      const unwanted =
-        ticket.signal?.aborted === true ? cancelled() : nowMs >= ticket.deadlineMs ? expired() : undefined;
-      if (unwanted === undefined || ticket.from < group.next) return true;
+      const why = unwanted(ticket, nowMs);
+      if (why === undefined || ticket.from < group.next) return true;
       group.batch.remove(ticket.from, ticket.rows);
       removed += ticket.rows;
-      settle(ticket, unwanted);
+      settle(ticket, why);
       return false;
     });
   };
@@ -277,6 +313,15 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       return drain();
     },
   };
+}
+
+/** Why a caller wants its rows no more. */
+function unwanted(
+  { deadlineMs, signal }: { readonly deadlineMs: number; readonly signal?: AbortSignal | undefined },
+  nowMs: number,
+): AssayError | undefined {
+  if (signal?.aborted === true) return cancelled();
+  return nowMs >= deadlineMs ? expired() : undefined;
 }
 
 function cancelled(): AssayError {

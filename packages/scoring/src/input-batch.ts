@@ -13,6 +13,12 @@ const MAX_ELEMENTS = 2 ** 27;
 /** No more places are collected from one call. */
 const MAX_DETAILS = 20;
 
+/** The batch as what every scorer's batches are. */
+export function packed(batch: InputBatch): PackedInputBatch {
+  if (batch instanceof PackedInputBatch) return batch;
+  throw new AssayError('INTERNAL', 'a batch that no scorer made');
+}
+
 export class PackedInputBatch implements InputBatch {
   readonly #encoder: Encoder;
   #arrays: ElementArray[];
@@ -111,6 +117,19 @@ export class PackedInputBatch implements InputBatch {
       copyElements(source, fromRow * width, (fromRow + rows) * width, target, this.#rows * width);
     });
     this.#rows += rows;
+  }
+
+  /** Takes the row that was put behind the present ones, into `arrays`, after `reserve`. */
+  takeRow(): void {
+    this.#rows++;
+  }
+
+  /** Puts a copy of row `from` in the place of row `to`. */
+  moveRow(from: number, to: number): void {
+    this.#encoder.layout.slots.forEach(({ width }, slot) => {
+      const array = this.#arrays[slot];
+      if (array !== undefined) copyElements(array, from * width, (from + 1) * width, array, to * width);
+    });
   }
 
   truncate(rows: number): void {

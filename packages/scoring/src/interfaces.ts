@@ -22,6 +22,7 @@
  */
 import type { Dtype, ErrorDetail, Signature } from '@assay/contracts';
 import type { SessionPlace } from './apart/open-placed.ts';
+import type { VersionCache } from './response-cache/version-cache.ts';
 
 /** Columns of a batch: one tensor a feature. JSON doors give plain arrays, binary ones typed arrays. */
 export interface InputTensor {
@@ -203,6 +204,8 @@ export interface Scorer {
   readonly call: 'native' | 'public';
   readonly place: SessionPlace;
   readonly batching: Batching;
+  /** Whether the graph gives the same bits for the same rows each time: else no answer may be used again. */
+  readonly repeatable: boolean;
   /** Whether a row gets the same bits in any company, batched as `batching` says. */
   readonly batchInvariant: boolean;
   readonly maxBatchRows: number;
@@ -227,6 +230,8 @@ export interface SubmitOptions {
   /** When an answer is worthless, by the clock of `performance.now()`. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
+  /** Where equal rows are looked up first: of this version alone. */
+  readonly cache?: VersionCache | undefined;
 }
 
 /** The rows of one caller within the batch that they were run in. */
@@ -238,8 +243,13 @@ export interface ScoredRows {
   readonly queueMs: number;
   /** Of the run or runs that held these rows. */
   readonly inferenceMs: number;
-  /** How many rows the (last) run had. */
+  /** How many rows the (last) run had; 0 where none was run for this caller. */
   readonly batchRows: number;
+  /**
+   * Rows, counted from 0, that were not run for this caller: an equal row was scored before, or at the same time. Absent
+   * where all were run.
+   */
+  readonly cached?: ReadonlySet<number>;
 }
 
 export interface BatcherOptions {

@@ -156,6 +156,32 @@ export function joinOutputs(parts: readonly OutputRows[]): OutputBatch {
   return new GraphOutputBatch(layout, rows, joined);
 }
 
+/** One row in memory of its own: it keeps nothing of its run. */
+export function copyOutputRow(batch: OutputBatch, row: number): OutputBatch {
+  if (!(batch instanceof GraphOutputBatch)) {
+    throw new AssayError('INTERNAL', 'a row was to be copied from outputs that no scorer made');
+  }
+  const outputs = batch.outputs.map((tensor, i): OutputTensor => {
+    const { width, tail } = batch.layout.columns[i] ?? { width: 0, tail: [] };
+    return { ...tensor, shape: [1, ...tail], data: tensor.data.slice(row * width, (row + 1) * width) };
+  });
+  return new GraphOutputBatch(batch.layout, 1, outputs);
+}
+
+/** What the data of outputs holds in memory, about. */
+export function outputBytes({ outputs }: OutputBatch): number {
+  let sizeBytes = 0;
+  for (const { data } of outputs) {
+    if (isTexts(data)) for (const text of data) sizeBytes += 24 + 2 * text.length;
+    else sizeBytes += data.byteLength;
+  }
+  return sizeBytes;
+}
+
+function isTexts(data: OutputData): data is readonly string[] {
+  return Array.isArray(data);
+}
+
 class GraphOutputBatch implements OutputBatch {
   readonly rows: number;
   readonly outputs: readonly OutputTensor[];

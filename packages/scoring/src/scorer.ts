@@ -136,6 +136,7 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
       executionClass: executionClass({ threads, graphOptimization, provider }),
       call: chosenWay.call,
       place,
+      repeatable: reproducible,
       ...invariance,
       maxBatchRows,
       packed: chosenWay.packed !== undefined,

@@ -107,6 +107,12 @@ export const inferenceConfig = defineConfig('inference', {
     unit: 'ms',
     description: 'How often the registry is told what shadows were compared to be.',
   }),
+  responseCacheMaxBytes: setting(Type.Integer({ minimum: 0, maximum: 2 ** 36 }), {
+    default: 256 * 1024 ** 2,
+    unit: 'bytes',
+    description:
+      'Memory for answers that are used again, of all endpoints together, whatever their `cache.maxBytes` say; 0 keeps none.',
+  }),
   maxExplainedRecords: setting(count(10_000), {
     description: 'Most records of one request that asks for explanations: each costs some tenths of a millisecond.',
     default: 100,

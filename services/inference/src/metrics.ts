@@ -22,6 +22,26 @@ export const inferenceMetrics = defineMetrics('inference', {
     labels: [...BY_VERSION, 'outcome'],
   }),
   rows: counter({ name: 'assay_inference_rows_total', help: 'Records scored.', labels: BY_VERSION }),
+  cacheRows: counter({
+    name: 'assay_inference_cache_rows_total',
+    help: 'Rows that were looked up in the cache of their endpoint, by outcome: hit (scored before), coalesced (being scored for another request), miss.',
+    labels: [...BY_VERSION, 'outcome'],
+  }),
+  cacheEvictions: counter({
+    name: 'assay_inference_cache_evictions_total',
+    help: 'Rows that left the cache of their endpoint, by reason: size (others needed the room), age.',
+    labels: [...BY_VERSION, 'reason'],
+  }),
+  cacheBytes: gauge({
+    name: 'assay_inference_cache_bytes',
+    help: 'Memory that the cache of an endpoint holds, about.',
+    labels: BY_VERSION,
+  }),
+  cacheEntries: gauge({
+    name: 'assay_inference_cache_entries',
+    help: 'Rows in the cache of an endpoint.',
+    labels: BY_VERSION,
+  }),
   queue: histogram({
     name: 'assay_inference_queue_seconds',
     help: 'From submission to the run that answered it, by the door (rest, oip, grpc, kafka) that it came through.',

@@ -1,6 +1,8 @@
 /** What the domain tells, as metrics and log lines. */
 import { AssayError, type Door, type ErrorCode, type RoutedVersion } from '@assay/contracts';
 import { type BoundCounter, type BoundHistogram, createMetrics, type Logger, type Registry } from '@assay/runtime';
+import { bindCacheSeries, showHeldResponses } from './cache-series.ts';
+import type { HeldResponses } from './domain/response-caches.ts';
 import { ScoreStatistics } from './domain/score-statistics.ts';
 import type { ScoreRecorder, ServingObserver } from './domain/version.ts';
 import { inferenceMetrics } from './metrics.ts';
@@ -12,6 +14,7 @@ export interface Gauges {
   loadedVersions(): number;
   heldBackEndpoints(): number;
   queuedPredictions(): number;
+  heldResponses(): readonly HeldResponses[];
   /** Of the service for as long as it runs. */
   readonly isProviderMissing: boolean;
 }
@@ -55,6 +58,7 @@ export function createObserver(registry: Registry, log: Logger): Observer {
       metrics.heldBack.onScrape(() => heldBack.set(gauges.heldBackEndpoints()));
       const predictions = metrics.predictionsQueued.bind({});
       metrics.predictionsQueued.onScrape(() => predictions.set(gauges.queuedPredictions()));
+      showHeldResponses(metrics, gauges.heldResponses);
       metrics.providerMissing.bind({}).set(gauges.isProviderMissing ? 1 : 0);
     },
     predictionsLogged(rows) {
@@ -171,18 +175,28 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
     return found;
   };
   const batch = metrics.batchRows.bind(labels);
+  const cache = bindCacheSeries(metrics, labels);
   const statistics = new ScoreStatistics();
   return {
     statistics,
-    scored(door, rows, batchRows, queueMs, inferenceMs, totalMs) {
+    cache: {
+      looked(hits, coalesced, misses) {
+        cache.looked(hits, coalesced, misses);
+        if (misses > 0) statistics.cacheMisses++;
+      },
+      evicted: cache.evicted,
+    },
+    scored(door, scored, totalMs) {
+      const { rows, cached, batchRows, queueMs, inferenceMs } = scored;
       const { queue, inference, total } = doorOf(door);
       ok.inc();
       scoredRows.inc(rows);
+      total.observe(totalMs / 1000);
+      statistics.scored(scored, totalMs);
+      if (cached?.size === rows) return; // nothing was queued or run for it
       queue.observe(queueMs / 1000);
       inference.observe(inferenceMs / 1000);
-      total.observe(totalMs / 1000);
       batch.observe(batchRows);
-      statistics.scored(rows, batchRows, queueMs, inferenceMs, totalMs);
     },
     failed(code) {
       let failed = failures.get(code);
@@ -194,6 +208,7 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
       statistics.failures++;
     },
     forget() {
+      cache.forget();
       for (const code of ['OK', ...failures.keys()]) metrics.requests.remove({ ...labels, code });
       for (const metric of [metrics.rows, metrics.batchRows]) metric.remove(labels);
       for (const door of doors.keys()) {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import type {
+  EndpointCache,
   EndpointLimits,
   ReportShadows,
   RoutedEndpoint,
@@ -23,6 +24,7 @@ export interface RouteOptions {
   readonly silent?: boolean;
   readonly contract?: Signature;
   readonly limits?: EndpointLimits;
+  readonly cache?: EndpointCache;
   readonly shadows?: readonly { readonly made: MadeModel; readonly ratio: number }[];
   /** What a newer registry would say of the endpoint besides. */
   readonly unknown?: Readonly<Record<string, unknown>>;
@@ -135,6 +137,7 @@ export async function startRegistry(): Promise<RegistryUnderTest> {
           salt: name,
           defaultTimeoutMs: 10_000,
           ...(options.limits === undefined ? {} : { limits: options.limits }),
+          ...(options.cache === undefined ? {} : { cache: options.cache }),
           ...(shadows === undefined ? {} : { shadows }),
           ...options.unknown,
           variants,

@@ -84,6 +84,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     maxTimeoutMs: config.maxTimeoutMs,
     shadowQueueRows: config.shadowQueueRows,
     shadowQueueBytes: config.shadowQueueBytes,
+    responseCacheMaxBytes: config.responseCacheMaxBytes,
     cached: source.cached,
     keep(effective) {
       source.keep(effective);
@@ -214,7 +215,7 @@ function createLoader(
 
 function watch(
   observer: Observer,
-  { live, convergence }: Serving,
+  { live, convergence, caches }: Serving,
   predictions: PredictionLog | undefined,
   { problem }: ProviderChoice,
 ): void {
@@ -223,6 +224,7 @@ function watch(
     loadedVersions: () => live.size,
     heldBackEndpoints: () => convergence.status().filter(({ problem }) => problem !== undefined).length,
     queuedPredictions: () => predictions?.queuedRows ?? 0,
+    heldResponses: () => caches.held(),
     isProviderMissing: problem !== undefined,
   });
 }
@@ -255,6 +257,7 @@ export function describeApp(): App {
     maxTimeoutMs: 1,
     shadowQueueRows: 1,
     shadowQueueBytes: 1,
+    responseCacheMaxBytes: 0,
     cached: undefined,
     keep() {},
   });

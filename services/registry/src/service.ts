@@ -38,6 +38,7 @@ import { scaleMigration } from './store/migrations/029-scale.ts';
 import { collectionMigration } from './store/migrations/030-collection.ts';
 import { gatesMigration } from './store/migrations/031-gates.ts';
 import { keyRevisionsMigration } from './store/migrations/032-key-revisions.ts';
+import { endpointCacheMigration } from './store/migrations/033-endpoint-cache.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -75,6 +76,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   collectionMigration,
   gatesMigration,
   keyRevisionsMigration,
+  endpointCacheMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {

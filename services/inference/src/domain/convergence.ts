@@ -6,6 +6,7 @@
 import { incompatibilities, type RoutedEndpoint, type RoutedVersion, type RoutingSnapshot } from '@assay/contracts';
 import { EndpointLimiter } from './endpoint-limits.ts';
 import type { LiveSet, LiveVersion, VersionState } from './live-set.ts';
+import type { ResponseCaches } from './response-caches.ts';
 import {
   type RoutingTable,
   type ServedEndpoint,
@@ -18,6 +19,8 @@ import type { ServingObserver } from './version.ts';
 export interface ConvergenceOptions {
   readonly live: LiveSet;
   readonly observer: Pick<ServingObserver, 'recorder' | 'endpointApplied' | 'endpointHeldBack'>;
+  /** Without it no answer is used again, as in a stream thread. */
+  readonly caches?: Pick<ResponseCaches, 'attach' | 'drop'>;
   /** Told what serves now whenever that changed: what a restart without the registry would need. */
   readonly onApplied: (effective: RoutingSnapshot) => void;
 }
@@ -127,6 +130,7 @@ export class Convergence {
       if (ids.get(name) !== served.endpoint.id) {
         this.#table.delete(name);
         this.#limiters.delete(served.endpoint.id);
+        this.#options.caches?.drop(served.endpoint.id);
         changed = true;
       }
     }
@@ -149,7 +153,8 @@ export class Convergence {
     const isBetterThanNone = applied === undefined && !pending && variants.some(({ live }) => live !== undefined);
     if (!candidate.complete && !isBetterThanNone) return false;
     if (applied !== undefined && sameServing(applied, candidate)) return false;
-    this.#table.set(endpoint.name, { ...candidate, limiter: this.#limit(endpoint) });
+    const attached = this.#options.caches?.attach(endpoint, variants) ?? variants;
+    this.#table.set(endpoint.name, { ...candidate, variants: attached, limiter: this.#limit(endpoint) });
     this.#options.observer.endpointApplied(endpoint.name, endpoint.revision, candidate.complete);
     return true;
   }

@@ -32,7 +32,7 @@ export interface ScoreOptions {
   readonly sizeBytes?: number | undefined;
   /** Aborted when the caller has gone. */
   readonly signal?: AbortSignal | undefined;
-  /** Asked once the rows are scored: the records that are to be explained, if any. */
+  /** Asked once the request is read: the records that are to be explained, if any. */
   readonly explained?: (() => readonly unknown[] | undefined) | undefined;
 }
 
@@ -137,11 +137,13 @@ export class Dataplane {
     const deadlineMs = receivedAtMs + Math.min(timeoutMs, longestMs);
     this.#options.live.acquire(live);
     try {
-      const runOptions = signal === undefined ? { deadlineMs } : { deadlineMs, signal };
+      const explained = options.explained?.();
+      // A record of a stream is its own, and reasons are found by a run of their own.
+      const cache = door === 'kafka' || explained !== undefined ? undefined : variant.cache;
+      const runOptions = signal === undefined ? { deadlineMs, cache } : { deadlineMs, signal, cache };
       const rows = await live.loaded.score(append, runOptions);
       const totalMs = performance.now() - receivedAtMs;
-      recorder.scored(door, rows.rows, rows.batchRows, rows.queueMs, rows.inferenceMs, totalMs);
-      const explained = options.explained?.();
+      recorder.scored(door, rows, totalMs);
       if (explained === undefined) return { endpoint, variant, rows };
       return { endpoint, variant, rows, explanations: await live.loaded.explain(explained, runOptions) };
     } finally {

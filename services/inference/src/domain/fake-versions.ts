@@ -50,6 +50,8 @@ export interface FakeLoader {
   readonly loads: string[];
   readonly closed: string[];
   loadingNow: number;
+  /** Whether the models loaded from now on give other outputs each time. */
+  isRandom: boolean;
   mostAtOnce: number;
   /** How each request was to be run. */
   readonly runs: RunOptions[];
@@ -66,6 +68,7 @@ export function fakeLoader(): FakeLoader {
     loads: [],
     closed: [],
     loadingNow: 0,
+    isRandom: false,
     mostAtOnce: 0,
     async load(version, signal) {
       fake.loads.push(version.id);
@@ -93,6 +96,7 @@ function fakeVersion(version: RoutedVersion, fake: FakeLoader): LoadedVersion {
     details: {},
     measured: { oneRowMs: 0.01, fullBatchMs: 0.1 },
     maxBatchRows: 64,
+    repeatable: !fake.isRandom,
     queuedRows: 0,
     explain: async () => [],
     async score(_append, options) {
@@ -126,6 +130,7 @@ export function recordingObserver(): ServingObserver & { readonly told: string[]
   const told: string[] = [];
   const recorder: ScoreRecorder = {
     statistics: new ScoreStatistics(),
+    cache: { looked() {}, evicted() {} },
     scored: () => told.push('scored'),
     failed: (code) => told.push(`failed ${code}`),
   };

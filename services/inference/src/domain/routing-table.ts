@@ -1,5 +1,6 @@
 /** What is applied: endpoint name → the variants that answer for it, and the choice among them. */
 import { AssayError, nearest, type RoutedEndpoint, type RoutedVersion } from '@assay/contracts';
+import type { VersionCache } from '@assay/scoring/response-cache';
 import { assignBuckets, BUCKETS, bucketOf, keySeed } from './buckets.ts';
 import type { EndpointLimiter } from './endpoint-limits.ts';
 import type { LiveVersion } from './live-set.ts';
@@ -11,6 +12,8 @@ export interface ServedVariant {
   readonly weight: number;
   readonly live: LiveVersion | undefined;
   readonly recorder: ScoreRecorder;
+  /** Where its answers are used again; absent where they are not. */
+  readonly cache?: VersionCache;
 }
 
 /** A version that is given the requests of an endpoint too, and answers nobody. */

@@ -1,3 +1,5 @@
+import type { ScoredRows } from '@assay/scoring';
+
 /** What was scored by one version at one endpoint since it was loaded, as sums: for who asks instead of scraping. */
 export class ScoreStatistics {
   requests = 0;
@@ -6,6 +8,11 @@ export class ScoreStatistics {
   totalMs = 0;
   queueMs = 0;
   inferenceMs = 0;
+  /** Requests of which no row was run, and how long they took. */
+  cachedRequests = 0;
+  cachedMs = 0;
+  /** Requests with a row that their cache did not know. */
+  cacheMisses = 0;
   /** On the clock of `Date.now()`; 0 before the first. */
   lastAtMs = 0;
   #runs = 0;
@@ -15,13 +22,19 @@ export class ScoreStatistics {
     return Math.round(this.#runs);
   }
 
-  scored(rows: number, batchRows: number, queueMs: number, inferenceMs: number, totalMs: number): void {
+  scored({ rows, batchRows, queueMs, inferenceMs, cached }: ScoredRows, totalMs: number): void {
     this.requests++;
     this.rows += rows;
-    this.#runs += rows / batchRows;
-    this.queueMs += queueMs;
-    this.inferenceMs += inferenceMs;
     this.totalMs += totalMs;
     this.lastAtMs = Date.now();
+    const ranRows = cached === undefined ? rows : rows - cached.size;
+    if (ranRows === 0) {
+      this.cachedRequests++;
+      this.cachedMs += totalMs;
+      return;
+    }
+    this.#runs += ranRows / batchRows;
+    this.queueMs += queueMs;
+    this.inferenceMs += inferenceMs;
   }
 }

@@ -1,4 +1,4 @@
-import { AssayError, type RoutingSnapshot } from '@assay/contracts';
+import { AssayError, type Door, type RoutingSnapshot } from '@assay/contracts';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { fakeLoader, recordingObserver, routedEndpoint, SIGNATURE, snapshot } from './fake-versions.ts';
 import { createReadiness } from './readiness.ts';
@@ -43,6 +43,7 @@ function start(options: { first?: RoutingSnapshot; cached?: RoutingSnapshot; max
     maxTimeoutMs: 1000,
     shadowQueueRows: 100,
     shadowQueueBytes: 1_000_000,
+    responseCacheMaxBytes: 1_000_000,
     cached: options.cached,
     keep: (effective) => kept.push(effective),
   });
@@ -55,6 +56,27 @@ function start(options: { first?: RoutingSnapshot; cached?: RoutingSnapshot; max
 async function settled(serving: Serving): Promise<void> {
   await serving.whenSettled(AbortSignal.timeout(5000));
 }
+
+test('answers are used again for callers, and not for records of streams, requests for reasons, or a random model', async () => {
+  const cache = { maxBytes: 1000, maxAgeMs: 1000 };
+  const { loader, serving } = start({ first: snapshot(1, { ...routedEndpoint('flights', 1, [1]), cache }) });
+  serving.start();
+  await settled(serving);
+  const ask = (door: Door, explained?: () => readonly unknown[] | undefined) =>
+    serving.dataplane.score('flights', () => () => 1, { door, receivedAtMs: performance.now(), explained });
+  await ask('rest', () => undefined);
+  await ask('grpc');
+  await ask('kafka');
+  await ask('rest', () => [{}]);
+  expect(loader.runs.map(({ cache: given }) => given !== undefined)).toEqual([true, true, false, false]);
+
+  const random = start({ first: snapshot(1, { ...routedEndpoint('flights', 1, [1]), cache }) });
+  random.loader.isRandom = true;
+  random.serving.start();
+  await settled(random.serving);
+  await random.score('flights');
+  expect(random.loader.runs[0]?.cache).toBeUndefined();
+});
 
 test('a time limit of the endpoint bounds what its callers ask for, and not streams', async () => {
   const { loader, serving } = start({

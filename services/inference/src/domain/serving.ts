@@ -5,6 +5,7 @@ import { Convergence } from './convergence.ts';
 import { Dataplane } from './dataplane.ts';
 import { followRouting } from './follow-routing.ts';
 import { LiveSet } from './live-set.ts';
+import { ResponseCaches } from './response-caches.ts';
 import { Shadows } from './shadows.ts';
 import type { LoadVersion, PackageSource, RoutingSource, ServingObserver } from './version.ts';
 
@@ -19,6 +20,7 @@ export interface ServingOptions {
   readonly maxTimeoutMs: number;
   readonly shadowQueueRows: number;
   readonly shadowQueueBytes: number;
+  readonly responseCacheMaxBytes: number;
   /** What served before the last stop, for a start without the registry. */
   readonly cached: RoutingSnapshot | undefined;
   /** Keeps what serves now for the next start. */
@@ -30,6 +32,7 @@ export interface Serving {
   readonly convergence: Convergence;
   readonly live: LiveSet;
   readonly shadows: Shadows;
+  readonly caches: ResponseCaches;
   /** What serves first, then follows routing until `close`. Resolves at once. */
   start(): void;
   /** Resolves when a first snapshot has come and each of its endpoints serves or has failed to. */
@@ -41,9 +44,11 @@ export interface Serving {
 export function createServing(options: ServingOptions): Serving {
   const { routing, packages, observer, retry, cached, keep } = options;
   const live = new LiveSet(options);
+  const caches = new ResponseCaches(options.responseCacheMaxBytes);
   const convergence = new Convergence({
     live,
     observer,
+    caches,
     onApplied(effective) {
       keep(effective);
       packages.retain?.(new Set(convergence.inUse().map((version) => version.digest)));
@@ -85,6 +90,7 @@ export function createServing(options: ServingOptions): Serving {
     convergence,
     live,
     shadows,
+    caches,
     start() {
       running = run(stopping.signal);
     },

@@ -36,6 +36,7 @@ function start(endpoint: RoutedEndpoint) {
     retry: { firstMs: 2, maxMs: 10 },
     maxTimeoutMs: 1000,
     shadowQueueRows: 10,
+    responseCacheMaxBytes: 0,
     shadowQueueBytes: 1000,
     cached: undefined,
     keep() {},

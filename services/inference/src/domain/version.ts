@@ -8,6 +8,7 @@
  */
 import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { Explanation, InputBatch, ScoredRows } from '@assay/scoring';
+import type { CacheWatcher, VersionCache } from '@assay/scoring/response-cache';
 import type { LimitName } from './endpoint-limits.ts';
 import type { ScoreStatistics } from './score-statistics.ts';
 
@@ -22,6 +23,8 @@ export interface RunOptions {
   readonly deadlineMs: number;
   /** Aborted when the caller has gone: rows that have not run are dropped. */
   readonly signal?: AbortSignal;
+  /** Where equal rows are looked up first. */
+  readonly cache?: VersionCache | undefined;
 }
 
 /** A version in memory. Whoever made it closes it. */
@@ -36,6 +39,8 @@ export interface LoadedVersion {
   readonly details: Readonly<Record<string, unknown>>;
   /** What a run cost when the version was loaded, alone on the machine. */
   readonly measured: { readonly oneRowMs: number; readonly fullBatchMs: number };
+  /** Whether equal rows get equal outputs: else no answer may be used again. */
+  readonly repeatable: boolean;
   /** Most rows of one run. */
   readonly maxBatchRows: number;
   score(append: AppendRows, options: RunOptions): Promise<ScoredRows>;
@@ -76,8 +81,9 @@ export interface PackageSource {
 /** Measures of one endpoint and version, bound once so that a request pays no look-up. */
 export interface ScoreRecorder {
   readonly statistics: ScoreStatistics;
-  /** All times in milliseconds. */
-  scored(door: Door, rows: number, batchRows: number, queueMs: number, inferenceMs: number, totalMs: number): void;
+  /** What becomes of the rows that are looked up in a cache. */
+  readonly cache: CacheWatcher;
+  scored(door: Door, rows: ScoredRows, totalMs: number): void;
   failed(code: ErrorCode): void;
 }
 

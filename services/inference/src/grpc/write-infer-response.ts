@@ -2,7 +2,7 @@
 import type { Dtype } from '@assay/contracts';
 import type { OutputData, OutputTensor, ScoredRows } from '@assay/scoring';
 import { DATATYPE_OF } from '../http/oip/datatypes.ts';
-import { BYTES, bytesField, varintBytes, writeVarint } from './protobuf-wire.ts';
+import { BYTES, bytesField, VARINT, varintBytes, writeVarint } from './protobuf-wire.ts';
 
 /** A message of known size that is yet to be written. */
 export interface PlannedMessage {
@@ -17,10 +17,20 @@ export function responseHead(model: string, version: string): Buffer {
 }
 
 /** The head of the answer to a request: its own id, where it has one, and the id of its predictions. */
-function requestHead(id: string, predictionId: string): Buffer {
+function requestHead(id: string, predictionId: string, cachedRows: number | undefined): Buffer {
   const parameter = Buffer.concat([bytesField(1, 'prediction_id'), bytesField(2, bytesField(3, predictionId))]);
-  const parameters = bytesField(4, parameter);
-  return id === '' ? parameters : Buffer.concat([bytesField(3, id), parameters]);
+  const parts = id === '' ? [] : [bytesField(3, id)];
+  parts.push(bytesField(4, parameter));
+  if (cachedRows !== undefined) parts.push(bytesField(4, cachedRowsParameter(cachedRows)));
+  return parts.length === 1 ? (parts[0] ?? parameter) : Buffer.concat(parts);
+}
+
+/** How many rows were not run for this request. */
+function cachedRowsParameter(rows: number): Buffer {
+  const value = Buffer.alloc(1 + varintBytes(rows));
+  value[0] = 2 * 8 + VARINT;
+  writeVarint(value, 1, rows);
+  return Buffer.concat([bytesField(1, 'cached_rows'), bytesField(2, value)]);
 }
 
 /**
@@ -31,11 +41,11 @@ export function planInferResponse(
   head: Buffer,
   id: string,
   predictionId: string,
-  { outputs: { outputs }, firstRow, rows }: ScoredRows,
+  { outputs: { outputs }, firstRow, rows, cached }: ScoredRows,
   names: readonly string[],
 ): PlannedMessage {
   const chosen = names.length === 0 ? outputs : names.flatMap((name) => outputs.find((o) => o.name === name) ?? []);
-  const own = requestHead(id, predictionId);
+  const own = requestHead(id, predictionId, cached?.size);
   const parts: Uint8Array[] = [];
   let sizeBytes = head.length + own.length;
   for (const output of chosen) {

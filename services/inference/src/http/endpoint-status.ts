@@ -12,6 +12,7 @@ export function describeEndpoint({ wanted, applied, problem }: DomainStatus): En
     wantedRevision: wanted.revision,
     defaultTimeoutMs: shown.defaultTimeoutMs,
     ...(shown.limits === undefined ? {} : { limits: shown.limits }),
+    ...(shown.cache === undefined ? {} : { cache: shown.cache }),
     variants: (applied?.variants ?? []).map(({ version, weight, live }) => ({
       versionId: version.id,
       model: version.modelName,

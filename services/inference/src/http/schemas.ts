@@ -1,5 +1,5 @@
 /** The bodies that only this service speaks. */
-import { EndpointLimits, Id, Name, Sha256, Signature } from '@assay/contracts';
+import { EndpointCache, EndpointLimits, Id, Name, Sha256, Signature } from '@assay/contracts';
 import Type from 'typebox';
 
 const strict = { additionalProperties: false } as const;
@@ -39,6 +39,7 @@ export const EndpointStatus = Type.Object(
     wantedRevision: Type.Integer({ description: 'The newest one; the same once every version is loaded.' }),
     defaultTimeoutMs: Type.Integer(),
     limits: Type.Optional(EndpointLimits),
+    cache: Type.Optional(EndpointCache),
     variants: Type.Array(ServedVariant),
     shadows: Type.Optional(Type.Array(ServedShadow)),
     problem: Type.Optional(Type.String({ description: 'Why the newest revision does not answer, or not wholly.' })),

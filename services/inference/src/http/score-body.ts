@@ -71,13 +71,14 @@ export function predictionId(requestId: string, row: number): string {
 
 /** The response as text. */
 export function writeScoreResponse(scored: Scored, requestId: string): string {
-  const { outputs, firstRow, rows } = scored.rows;
+  const { outputs, firstRow, rows, cached } = scored.rows;
   let text = headOf(scored);
   for (let row = 0; row < rows; row++) {
     if (row > 0) text += ',';
     text += `{"id":"${predictionId(requestId, row)}","outputs":${JSON.stringify(outputs.record(firstRow + row))}`;
     const explanation = scored.explanations?.[row];
-    text += explanation === undefined ? '}' : `,"explanation":${JSON.stringify(explanation)}}`;
+    if (explanation !== undefined) text += `,"explanation":${JSON.stringify(explanation)}`;
+    text += cached?.has(row) === true ? ',"cached":true}' : '}';
   }
   return `${text}]}`;
 }

@@ -29,6 +29,7 @@ async function serve(first: RoutingSnapshot, judge: (rows: readonly { x: number 
       details: {},
       measured: { oneRowMs: 0.01, fullBatchMs: 0.1 },
       maxBatchRows: 64,
+      repeatable: true,
       queuedRows: 0,
       explain: async () => [],
       async score(append) {
@@ -62,6 +63,7 @@ async function serve(first: RoutingSnapshot, judge: (rows: readonly { x: number 
     retry: { firstMs: 1, maxMs: 10 },
     maxTimeoutMs: 60_000,
     shadowQueueRows: 1,
+    responseCacheMaxBytes: 0,
     shadowQueueBytes: 1,
     cached: undefined,
     keep() {},

@@ -28,13 +28,19 @@ export function scored(rows: number): Scored {
     outputTails: new Map(),
     details: { executionClass: 'class-1' },
     maxBatchRows: 64,
+    repeatable: true,
     measured: { oneRowMs: 1, fullBatchMs: 1 },
     explain: async () => [],
     score: () => Promise.reject(new Error('not asked for')),
     queuedRows: 0,
     async close() {},
   };
-  const recorder = { statistics: new ScoreStatistics(), scored() {}, failed() {} };
+  const recorder = {
+    statistics: new ScoreStatistics(),
+    cache: { looked() {}, evicted() {} },
+    scored() {},
+    failed() {},
+  };
   const variant = { version, weight: 10_000, live: { version, loaded, requests: 0 }, recorder };
   const endpoint = serveEndpoint(routedEndpoint('flights', 7, [3]), [variant]);
   return { endpoint, variant, rows: { outputs, firstRow: 0, rows, queueMs: 0, inferenceMs: 0, batchRows: rows } };

@@ -44,6 +44,7 @@ export function predictionEntry({ id, atMs, door, record, scored, row }: Predict
     digest: variant.version.digest,
     routingRevision: endpoint.endpoint.revision,
     executionClass: String(loaded.details.executionClass),
+    ...(rows.cached?.has(row) === true ? { cached: true } : {}),
     record: exactJson(record),
     outputs: exactOutputs(loaded.signature, rows.outputs, rows.firstRow + row),
   };

@@ -92,6 +92,18 @@ describe('the log of predictions', () => {
     expect([logged(), dropped.size, log.queuedRows]).toEqual([2, 0, 0]);
   });
 
+  test('says of which row the outputs were used again', async () => {
+    const sink = keeping();
+    const { log } = watched(sink);
+    const { rows, ...from } = scored(2);
+    log.offer({ ...from, rows: { ...rows, cached: new Set([1]) } }, request('a'));
+    await log.close(5000);
+    expect(sink.entries().map(({ id, cached }) => [id, cached])).toEqual([
+      ['a-0', undefined],
+      ['a-1', true],
+    ]);
+  });
+
   test('holds no more rows than it may while the event log does not answer, and counts what it drops', async () => {
     const { log, dropped } = watched(stuck, { maxQueueRows: 10 });
     for (let i = 0; i < 100; i++) log.offer(scored(1), request(`r${i}`));

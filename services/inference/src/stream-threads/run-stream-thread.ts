@@ -38,6 +38,7 @@ export async function runStreamThread(start: StreamThreadStart, port: MessagePor
     loadedVersions: () => serving.live.size,
     heldBackEndpoints: () => serving.convergence.status().filter((each) => each.problem !== undefined).length,
     queuedPredictions: () => predictions?.requests.queuedRows ?? 0,
+    heldResponses: () => [], // no record of a stream is answered from a cache
     isProviderMissing: false, // told by the main thread
   });
   const stop = new AbortController();

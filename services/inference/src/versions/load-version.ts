@@ -94,11 +94,13 @@ function serve(
   return {
     signature: scorer.signature,
     outputTails,
+    repeatable: scorer.repeatable,
     details: {
       executionClass: scorer.executionClass.id,
       place: scorer.place,
       batching: scorer.batching,
       batchInvariant: scorer.batchInvariant,
+      repeatable: scorer.repeatable,
       packed: scorer.packed,
       measured: scorer.measured,
     },

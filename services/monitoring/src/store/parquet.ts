@@ -33,6 +33,7 @@ const COLUMNS = {
   executionClass: 'VARCHAR',
   record: 'VARCHAR',
   outputs: 'VARCHAR',
+  cached: 'BOOLEAN',
 } as const satisfies Record<keyof PredictionEntry, string>;
 const NAMES = Object.keys(COLUMNS) as (keyof PredictionEntry)[]; // the keys of the object above
 
@@ -41,7 +42,7 @@ const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_
 const WRITTEN = NAMES.map((name) =>
   name === 'at' ? `make_timestamp("at" * 1000) AS "at"` : `"${name}" AS ${snake(name)}`,
 );
-const READ = NAMES.map((name) => (name === 'at' ? 'epoch_ms("at") AS "at"' : `${snake(name)} AS "${name}"`));
+const BY_COLUMN = new Map(NAMES.map((name) => [snake(name), name]));
 
 export function createParquet(): Parquet {
   let opening: Promise<DuckDBInstance> | undefined;
@@ -75,7 +76,7 @@ export function createParquet(): Parquet {
 
   async function select(path: string, tail: string, values: (string | bigint)[], signal: AbortSignal) {
     return withConnection(signal, async (connection) => {
-      const sql = `SELECT ${READ.join(', ')} FROM read_parquet(${literal(path)}, hive_partitioning = false) ${tail}`;
+      const sql = `SELECT * REPLACE (epoch_ms("at") AS "at") FROM read_parquet(${literal(path)}, hive_partitioning = false) ${tail}`;
       const reader = await connection.runAndReadAll(sql, values);
       return reader.getRowObjects().map((row) => parse(PredictionEntry, plain(row), `a row of ${path}`));
     });
@@ -90,7 +91,9 @@ export function createParquet(): Parquet {
         for (const entry of entries) {
           for (const name of NAMES) {
             const value = entry[name];
-            if (typeof value === 'number') appender.appendBigInt(BigInt(value));
+            if (value === undefined) appender.appendNull();
+            else if (typeof value === 'number') appender.appendBigInt(BigInt(value));
+            else if (typeof value === 'boolean') appender.appendBoolean(value);
             else appender.appendVarchar(value);
           }
           appender.endRow();
@@ -120,10 +123,14 @@ export function createParquet(): Parquet {
   };
 }
 
+/** Files of before have fewer columns; what was not said is null. */
 function plain(row: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
-  );
+  const entry: Record<string, unknown> = {};
+  for (const [column, value] of Object.entries(row)) {
+    const name = BY_COLUMN.get(column);
+    if (name !== undefined && value !== null) entry[name] = typeof value === 'bigint' ? Number(value) : value;
+  }
+  return entry;
 }
 
 function literal(text: string): string {

@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PredictionEntry } from '@assay/contracts';
 import { openDatabase } from '@assay/database';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FileStore, openFileStore } from './file-store.ts';
 import { predictionsMigration } from './migrations/001-predictions.ts';
@@ -60,6 +61,16 @@ const everything = { fromMs: 0, toMs: NOON * 2, limit: 1000 };
 const parquetFiles = async (): Promise<string[]> =>
   (await readdir(join(dir, 'files'), { recursive: true })).filter((name) => name.endsWith('.parquet')).sort();
 
+async function withoutColumn(path: string, column: string): Promise<void> {
+  const database = await DuckDBInstance.create(':memory:');
+  const connection = await database.connect();
+  const rows = `SELECT * EXCLUDE ${column} FROM read_parquet('${path}', hive_partitioning = false)`;
+  await connection.run(`COPY (${rows}) TO '${path}.less' (FORMAT parquet)`);
+  connection.closeSync();
+  database.closeSync();
+  await rename(`${path}.less`, path);
+}
+
 describe('the prediction log', () => {
   test('finds a prediction, exactly as it came, before and after it went into a file', async () => {
     const log = await open();
@@ -69,6 +80,17 @@ describe('the prediction log', () => {
     expect(await log.spooled()).toEqual({ rows: 0, sizeBytes: 0 });
     expect(await log.get(entry(1).id, never)).toEqual(entry(1));
     await expect(log.get('prd_none', never)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  test('keeps of which outputs were used again, beside files from before there was such a column', async () => {
+    const log = await open();
+    await log.append([entry(1, { cached: true }), entry(2)]);
+    await log.roll(100, never);
+    expect(await log.list(everything, never)).toEqual([entry(2), entry(1, { cached: true })]);
+    const [file = ''] = await parquetFiles();
+    await withoutColumn(join(dir, 'files', file), 'cached');
+    expect(await log.list(everything, never)).toEqual([entry(2), entry(1)]);
+    expect(await log.get(entry(1).id, never)).toEqual(entry(1));
   });
 
   test('finds it when its id is remembered no more', async () => {

@@ -232,6 +232,24 @@ describe('endpoints', () => {
     expect(await compared()).toEqual([]);
   });
 
+  it('let answers be used again, whichever way they move, until that is taken back', async () => {
+    const { model } = await modelWithVersions();
+    await registry.call('PUT', champion(model), { version: 1, expectedRevision: 0 });
+    const path = endpoint(model.name);
+    const cache = { maxBytes: 1_000_000, maxAgeMs: 60_000, coalesce: false };
+    const put = async (body: object) => (await registry.call<Endpoint>('PUT', path, body)).body;
+    expect(await put({ expectedRevision: 1, cache })).toMatchObject({ revision: 2, cache });
+    await registry.call('PUT', champion(model), { version: 2, expectedRevision: 1 });
+    const routed = async () => (await routing()).endpoints.find(({ name }) => name === model.name);
+    expect(await routed()).toMatchObject({ revision: 3, cache });
+    const without = await put({ expectedRevision: 3, cache: null });
+    expect([without.cache, (await routed())?.cache]).toEqual([undefined, undefined]);
+    const told = (await auditOf(`endpoint/${without.id}`)).map((entry) => entry.details?.cache);
+    expect(told).toEqual([undefined, cache, undefined, null]);
+    const half = { expectedRevision: 4, cache: { maxBytes: 1 } };
+    expect(await registry.fails('PUT', path, half)).toMatchObject({ status: 400 });
+  });
+
   it('refuse weights that do not sum to 10,000, unknown versions, and both ways at once', async () => {
     const { model, one } = await modelWithVersions();
     const path = endpoint(`bad-${names}`);

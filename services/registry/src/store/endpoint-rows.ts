@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import {
   AssayError,
   type Endpoint,
+  type EndpointCache,
   type EndpointLimits,
   nearest,
   type Shadow,
@@ -28,6 +29,7 @@ export interface EndpointState extends Target {
   readonly contract: Signature;
   readonly defaultTimeoutMs: number;
   readonly limits: EndpointLimits | null;
+  readonly cache: EndpointCache | null;
   readonly shadows: readonly Shadow[];
 }
 
@@ -64,6 +66,7 @@ export async function insertEndpoint(
     follow: state.follow,
     defaultTimeoutMs: state.defaultTimeoutMs,
     ...(state.limits === null ? {} : { limits: state.limits }),
+    ...(state.cache === null ? {} : { cache: state.cache }),
     ...(state.shadows.length === 0 ? {} : { shadows: state.shadows }),
     contract: state.contract,
     ...passage,
@@ -101,6 +104,7 @@ export async function updateEndpoint(
     to: { variants: state.variants, follow: state.follow },
     ...(current.default_timeout_ms === row.default_timeout_ms ? {} : { defaultTimeoutMs: row.default_timeout_ms }),
     ...(current.limits === row.limits ? {} : { limits: state.limits }),
+    ...(current.cache === row.cache ? {} : { cache: state.cache }),
     ...(current.shadows === row.shadows ? {} : { shadows: state.shadows }),
     ...(current.contract === row.contract ? {} : { contract: state.contract }),
     ...passage,
@@ -119,6 +123,7 @@ function columnsOf(state: EndpointState) {
     follow_alias: state.follow?.alias ?? null,
     default_timeout_ms: state.defaultTimeoutMs,
     limits: state.limits === null ? null : JSON.stringify(state.limits),
+    cache: state.cache === null ? null : JSON.stringify(state.cache),
     shadows: state.shadows.length === 0 ? null : JSON.stringify(state.shadows),
   };
 }
@@ -162,6 +167,10 @@ export function limitsOf(row: Pick<EndpointsTable, 'limits'>): EndpointLimits | 
   return row.limits === null ? null : fromJson<EndpointLimits>(row.limits);
 }
 
+export function cacheOf(row: Pick<EndpointsTable, 'cache'>): EndpointCache | null {
+  return row.cache === null ? null : fromJson<EndpointCache>(row.cache);
+}
+
 export function shadowsOf(row: Pick<EndpointsTable, 'shadows'>): readonly Shadow[] {
   return row.shadows === null ? [] : fromJson<Shadow[]>(row.shadows);
 }
@@ -181,6 +190,7 @@ export function describeTarget(row: EndpointsTable): string {
 export function endpointOf(row: EndpointsTable): Endpoint {
   const follow = followOf(row);
   const limits = limitsOf(row);
+  const cache = cacheOf(row);
   const shadows = shadowsOf(row);
   return {
     id: row.id,
@@ -191,6 +201,7 @@ export function endpointOf(row: EndpointsTable): Endpoint {
     salt: row.salt,
     defaultTimeoutMs: row.default_timeout_ms,
     ...(limits === null ? {} : { limits }),
+    ...(cache === null ? {} : { cache }),
     ...(shadows.length === 0 ? {} : { shadows: [...shadows] }),
     revision: row.revision,
     createdAt: row.created_at,

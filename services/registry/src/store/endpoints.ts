@@ -3,6 +3,7 @@ import {
   AssayError,
   DEFAULT_ENDPOINT_TIMEOUT_MS,
   type Endpoint,
+  type EndpointCache,
   type EndpointLimits,
   type Page,
   type PutEndpoint,
@@ -22,6 +23,7 @@ import {
 import { CHAMPION } from '../domain/names.ts';
 import { type Actor, type Change, change, type Store } from './change.ts';
 import {
+  cacheOf,
   describeTarget,
   endpointOf,
   findEndpoint,
@@ -106,6 +108,7 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
       follow: target.follow,
       defaultTimeoutMs: body.defaultTimeoutMs ?? current?.default_timeout_ms ?? DEFAULT_ENDPOINT_TIMEOUT_MS,
       limits: limitsAfter(body.limits, current),
+      cache: cacheAfter(body.cache, current),
       shadows,
     };
     return current === undefined
@@ -149,6 +152,7 @@ export async function createDefaultEndpoint(change: Change, model: ModelRow, ver
     follow: { modelId: model.id, alias: CHAMPION },
     defaultTimeoutMs: DEFAULT_ENDPOINT_TIMEOUT_MS,
     limits: null,
+    cache: null,
     shadows: [],
   });
 }
@@ -175,6 +179,7 @@ export async function moveFollowers(
       follow: { modelId: model.id, alias },
       defaultTimeoutMs: row.default_timeout_ms,
       limits: limitsOf(row),
+      cache: cacheOf(row),
       shadows: shadowsOf(row).filter(({ versionId }) => versionId !== version.id),
     };
     await updateEndpoint(change, row, next, 'endpoint.move', 'assay.endpoint.moved.v1');
@@ -190,6 +195,15 @@ export function followersOf(db: Queryable, modelId: string, alias: string): Prom
     .where('deleted_at', 'is', null)
     .orderBy('name')
     .execute();
+}
+
+/** What the body says, or what is there; null removes it. */
+function cacheAfter(
+  named: EndpointCache | null | undefined,
+  current: EndpointsTable | undefined,
+): EndpointCache | null {
+  if (named !== undefined) return named;
+  return current === undefined ? null : cacheOf(current);
 }
 
 /** All limits at once: those that the body names, none for `{}`, or those that are there. */

@@ -1,7 +1,7 @@
 /** The routing snapshot: all that inference needs to route and to load, of one moment. */
 import type { PackageFile, RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature, Variant } from '@assay/contracts';
 import type { Database } from '@assay/database';
-import { limitsOf, shadowsOf } from './endpoint-rows.ts';
+import { cacheOf, limitsOf, shadowsOf } from './endpoint-rows.ts';
 import { fromJson, type Queryable, type RegistryTables } from './tables.ts';
 
 export async function readRoutingRevision(db: Queryable): Promise<number> {
@@ -21,6 +21,7 @@ export function readSnapshot(database: Database<RegistryTables>): Promise<Routin
       .execute();
     const endpoints = rows.map((row): RoutedEndpoint => {
       const limits = limitsOf(row);
+      const cache = cacheOf(row);
       const shadows = shadowsOf(row).map(({ versionId, ratio }) => ({ versionId, ratio }));
       return {
         id: row.id,
@@ -30,6 +31,7 @@ export function readSnapshot(database: Database<RegistryTables>): Promise<Routin
         salt: row.salt,
         defaultTimeoutMs: row.default_timeout_ms,
         ...(limits === null ? {} : { limits }),
+        ...(cache === null ? {} : { cache }),
         ...(shadows.length === 0 ? {} : { shadows }),
         variants: fromJson<Variant[]>(row.variants),
       };

@@ -187,6 +187,8 @@ export interface EndpointsTable {
   default_timeout_ms: number;
   /** JSON of EndpointLimits; null where there are none. */
   limits: string | null;
+  /** JSON of EndpointCache; null where answers are not used again. */
+  cache: string | null;
   /** JSON of a list of Shadow; null where there are none. */
   shadows: string | null;
   revision: number;

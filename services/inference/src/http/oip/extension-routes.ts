@@ -131,8 +131,9 @@ function variantsOf(served: ServedEndpoint, version: string | undefined): readon
 /** Reading and writing a request are not measured apart: what is neither queue nor model is all in `compute_input`. */
 function statisticsOf(served: ServedEndpoint, version: string | undefined) {
   return variantsOf(served, version).map(({ version: { version: number }, recorder }) => {
-    const { requests: count, rows, runs, failures, totalMs, queueMs, inferenceMs, lastAtMs } = recorder.statistics;
-    const duration = (ms: number, times = count) => ({ count: times, ns: Math.round(Math.max(0, ms) * 1e6) });
+    const { requests, rows, runs, failures, totalMs, queueMs, inferenceMs, lastAtMs, ...cache } = recorder.statistics;
+    const ran = requests - cache.cachedRequests;
+    const duration = (ms: number, times = ran) => ({ count: times, ns: Math.round(Math.max(0, ms) * 1e6) });
     return {
       name: served.endpoint.name,
       version: String(number),
@@ -140,14 +141,14 @@ function statisticsOf(served: ServedEndpoint, version: string | undefined) {
       inference_count: rows,
       execution_count: runs,
       inference_stats: {
-        success: duration(totalMs),
+        success: duration(totalMs, requests),
         fail: duration(0, failures),
         queue: duration(queueMs),
-        compute_input: duration(totalMs - queueMs - inferenceMs),
+        compute_input: duration(totalMs - cache.cachedMs - queueMs - inferenceMs),
         compute_infer: duration(inferenceMs),
         compute_output: duration(0),
-        cache_hit: duration(0, 0),
-        cache_miss: duration(0, 0),
+        cache_hit: duration(cache.cachedMs, cache.cachedRequests),
+        cache_miss: duration(0, cache.cacheMisses),
       },
       batch_stats: [],
     };

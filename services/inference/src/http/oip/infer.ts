@@ -25,6 +25,8 @@ export interface ModelParams {
 
 /** The protocol has no place for ids of its own making. */
 const PREDICTION_ID_HEADER = 'assay-prediction-id';
+/** How many rows were not run for this request; absent where all were. */
+const CACHED_ROWS_HEADER = 'assay-cached-rows';
 
 export type Infer = (request: ScoringRequest) => Promise<ScoringAnswer>;
 
@@ -75,13 +77,15 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
       sizeBytes: body.length,
     });
     const written = writeInferResponse(headOf(scored), requestId, scored.rows, read?.outputs);
-    return encodeAnswer(headers, answerOf(written, id));
+    return encodeAnswer(headers, answerOf(written, id, scored.rows.cached?.size));
   };
 }
 
-function answerOf({ json, binary }: WrittenResponse, id: string): ScoringAnswer {
+function answerOf({ json, binary }: WrittenResponse, id: string, cachedRows: number | undefined): ScoringAnswer {
+  const cached = cachedRows === undefined ? undefined : { [CACHED_ROWS_HEADER]: String(cachedRows) };
   if (binary === undefined) {
-    return { statusCode: 200, text: json, headers: { 'content-type': 'application/json', [PREDICTION_ID_HEADER]: id } };
+    const headers = { 'content-type': 'application/json', [PREDICTION_ID_HEADER]: id, ...cached };
+    return { statusCode: 200, text: json, headers };
   }
   return {
     statusCode: 200,
@@ -91,6 +95,7 @@ function answerOf({ json, binary }: WrittenResponse, id: string): ScoringAnswer 
       'content-type': 'application/octet-stream',
       [HEADER_LENGTH]: String(Buffer.byteLength(json)),
       [PREDICTION_ID_HEADER]: id,
+      ...cached,
     },
   };
 }
