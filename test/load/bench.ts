@@ -8,6 +8,7 @@ import { benchLane } from './lane.ts';
 import { benchOverload } from './overload.ts';
 import { benchRegistryBesideMlflow } from './registry-mlflow.ts';
 import { benchRegistryScale } from './registry-scale.ts';
+import { benchResponseCache } from './response-cache.ts';
 import { benchScoring, FLIGHT } from './scoring.ts';
 import { benchTraining } from './training.ts';
 
@@ -18,6 +19,7 @@ await benchScoring(inference.http, assay.run.pid, 'flight-delay', FLIGHT);
 await benchTraining(training.http);
 await benchBatch(registry.http);
 await benchLane();
+await benchResponseCache();
 await benchOverload(5);
 await benchGrpc();
 await benchEnsembles();

@@ -14,9 +14,10 @@ import type { KeySnapshot } from '@assay/contracts';
 import { formatKeyText, newSecret, secretSha256 } from '@assay/http';
 import { createService, createStaticModels, inferenceConfig } from '@assay/inference';
 import { openPackage } from '@assay/model-package';
-import { attribute, float32Tensor, GraphBuilder, int64Tensor } from '@assay/onnx';
+import { float32Tensor, GraphBuilder, int64Tensor } from '@assay/onnx';
 import { createLogger, loadConfig } from '@assay/runtime';
 import { createScorer, packageFromOnnx } from '@assay/scoring';
+import { perceptron } from './perceptron.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'assay-lane-'));
 process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
@@ -47,29 +48,6 @@ const keys = createServer((request, response) => {
 });
 await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
 const { port } = keys.address() as AddressInfo; // listening on TCP
-
-/** Dense layers of these widths, with rectifiers between. */
-function perceptron(widths: readonly number[], inputs: 'one' | 'named'): Uint8Array {
-  const graph = new GraphBuilder();
-  const [first = 0] = widths;
-  let last =
-    inputs === 'one'
-      ? graph.input('x', 'float32', ['N', first])
-      : graph.node(
-          'Concat',
-          Array.from({ length: first }, (_, i) => graph.input(`feature_${i}`, 'float32', ['N', 1])),
-          { attributes: { axis: attribute.int(1) } },
-        );
-  widths.slice(1).forEach((width, layer) => {
-    const from = widths[layer] ?? 0;
-    const weights = Float32Array.from({ length: from * width }, (_, i) => Math.sin(i * 7 + layer) / Math.sqrt(from));
-    const product = graph.node('MatMul', [last, graph.constant(float32Tensor(weights, [from, width]))]);
-    const isOutput = layer === widths.length - 2;
-    last = graph.node(isOutput ? 'Sigmoid' : 'Relu', [product], isOutput ? { outputs: ['probabilities'] } : {});
-  });
-  graph.output('probabilities', 'float32', ['N', widths.at(-1) ?? 0]);
-  return graph.build();
-}
 
 const SLOW_ROW_MS = 2;
 

@@ -125,9 +125,10 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
         );
       }
       if (cache !== undefined) {
-        reused = new ReusedRows(cache, batch, from, maxQueueRows, {
+        reused = new ReusedRows(cache, batch, from, nowMs, {
           resolve,
           reject,
+          maxFollowers: maxQueueRows,
           unwanted: () => unwanted(submission, performance.now()),
           scoreAnew: (row, looksUp) =>
             takeAgain((into) => appendCopy(into, row), looksUp ? submission : { ...submission, cache: undefined }),

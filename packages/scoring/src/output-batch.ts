@@ -163,7 +163,8 @@ export function copyOutputRow(batch: OutputBatch, row: number): OutputBatch {
   }
   const outputs = batch.outputs.map((tensor, i): OutputTensor => {
     const { width, tail } = batch.layout.columns[i] ?? { width: 0, tail: [] };
-    return { ...tensor, shape: [1, ...tail], data: tensor.data.slice(row * width, (row + 1) * width) };
+    const { name, dtype, data } = tensor;
+    return { name, dtype, shape: [1, ...tail], data: data.slice(row * width, (row + 1) * width) };
   });
   return new GraphOutputBatch(batch.layout, 1, outputs);
 }

@@ -14,6 +14,8 @@ import type { InFlight, VersionCache } from './version-cache.ts';
 export interface Caller {
   resolve(scored: ScoredRows): void;
   reject(error: AssayError): void;
+  /** Rows that may wait for others'. */
+  readonly maxFollowers: number;
   /** Why the caller wants no answer any more. */
   unwanted(): AssayError | undefined;
   /** Scores one of the rows by itself. */
@@ -36,22 +38,21 @@ export class ReusedRows {
   /** Outputs of one row each, at their places. */
   readonly #parts: (OutputBatch | undefined)[];
   readonly #led: Led[] = [];
-  /** Places of rows that are not run for this caller. */
-  readonly #cached = new Set<number>();
+  /** Places of rows that are not run for this caller, if any. */
+  #cached: Set<number> | undefined;
   /** Places that have no outputs yet. */
   #missing: number;
   #run: ScoredRows | undefined;
   #isSettled = false;
 
   /** Looks up the rows from `from` on, and leaves in the batch those that are to be run. */
-  constructor(cache: VersionCache, input: InputBatch, from: number, maxFollowers: number, caller: Caller) {
+  constructor(cache: VersionCache, input: InputBatch, from: number, nowMs: number, caller: Caller) {
     const batch = packed(input);
     this.#cache = cache;
     this.#caller = caller;
     const count = batch.rows - from;
     this.#parts = new Array(count);
     this.#missing = count;
-    const nowMs = performance.now();
     const { coalesces, seed, inFlight } = cache;
     const rows = viewRows(batch);
     let hits = 0;
@@ -61,12 +62,12 @@ export class ReusedRows {
       const outputs = cache.find(hash, rows, at, nowMs);
       if (outputs !== undefined) {
         this.#parts[place] = outputs;
-        this.#cached.add(place);
+        this.#isCached(place);
         hits++;
         continue;
       }
       const leader = coalesces ? inFlight.get(hash) : undefined;
-      if (leader !== undefined && cache.followers < maxFollowers && equalsRow(rows, at, leader.row)) {
+      if (leader !== undefined && cache.followers < caller.maxFollowers && equalsRow(rows, at, leader.row)) {
         this.#follow(leader, place);
         continue;
       }
@@ -77,7 +78,7 @@ export class ReusedRows {
     }
     this.#missing -= hits;
     batch.truncate(from + this.#led.length);
-    cache.watcher.looked(hits, this.#cached.size - hits, this.#led.length);
+    cache.watcher.looked(hits, count - hits - this.#led.length, this.#led.length);
   }
 
   /** Answers when nothing is left to wait for. To be called where no row is to be run. */
@@ -85,16 +86,16 @@ export class ReusedRows {
     if (this.#missing > 0 || this.#isSettled) return;
     this.#isSettled = true;
     const run = this.#run;
-    const [only] = this.#parts;
-    const parts = this.#parts.flatMap((outputs) => (outputs === undefined ? [] : { outputs, from: 0, rows: 1 }));
+    const [first] = this.#parts;
+    const rows = this.#parts.length;
     this.#caller.resolve({
-      outputs: only !== undefined && parts.length === 1 ? only : joinOutputs(parts),
+      outputs: rows === 1 && first !== undefined ? first : joinRows(this.#parts),
       firstRow: 0,
-      rows: parts.length,
+      rows,
       queueMs: run?.queueMs ?? 0,
       inferenceMs: run?.inferenceMs ?? 0,
       batchRows: run?.batchRows ?? 0,
-      cached: this.#cached,
+      ...(this.#cached === undefined ? {} : { cached: this.#cached }),
     });
   }
 
@@ -135,7 +136,7 @@ export class ReusedRows {
   }
 
   #follow(leader: InFlight, place: number): void {
-    this.#cached.add(place);
+    this.#isCached(place);
     this.#cache.followers++;
     leader.followers.push({
       given: (outputs) => {
@@ -156,13 +157,24 @@ export class ReusedRows {
   async #scoreAnew(place: number, row: RowCopy, looksUp: boolean): Promise<void> {
     try {
       const scored = await this.#caller.scoreAnew(row, looksUp);
-      if (scored.cached === undefined) this.#cached.delete(place);
+      if (scored.cached === undefined) this.#wasRun(place);
       this.#run ??= scored;
       this.#place(place, copyOutputRow(scored.outputs, scored.firstRow));
       this.answer();
     } catch (error) {
       this.#fail(AssayError.from(error));
     }
+  }
+
+  #isCached(place: number): void {
+    this.#cached ??= new Set();
+    this.#cached.add(place);
+  }
+
+  /** After all. */
+  #wasRun(place: number): void {
+    this.#cached?.delete(place);
+    if (this.#cached?.size === 0) this.#cached = undefined;
   }
 
   #place(place: number, outputs: OutputBatch): void {
@@ -175,4 +187,8 @@ export class ReusedRows {
     this.#isSettled = true;
     this.#caller.reject(error);
   }
+}
+
+function joinRows(parts: readonly (OutputBatch | undefined)[]): OutputBatch {
+  return joinOutputs(parts.flatMap((outputs) => (outputs === undefined ? [] : { outputs, from: 0, rows: 1 })));
 }

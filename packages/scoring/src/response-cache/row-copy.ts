@@ -9,14 +9,18 @@ import type { ElementArray } from '../session.ts';
 /** A row by itself. */
 export interface RowCopy {
   /** The bits of its numbers, slot after slot. */
-  readonly units: Uint32Array;
+  readonly units: Units;
   readonly texts: readonly string[];
 }
+
+/** A typed array of few elements is dearer to make, and larger, than a list of small integers. */
+type Units = Int32Array | number[];
+const MAX_LISTED = 64;
 
 /** One slot of a batch, as what is compared. */
 interface SlotView {
   /** Its memory in units of four bytes, or of one where rows do not begin at a multiple of four. */
-  readonly units: Uint32Array | Uint8Array;
+  readonly units: Int32Array | Uint8Array;
   readonly texts: readonly string[] | undefined;
   /** Units or texts a row. */
   readonly perRow: number;
@@ -24,7 +28,7 @@ interface SlotView {
 
 export type RowViews = readonly SlotView[];
 
-const NO_UNITS = new Uint32Array(0);
+const NO_UNITS = new Int32Array(0);
 /** By the list of arrays, which is another one once the batch has grown. */
 const views = new WeakMap<readonly ElementArray[], RowViews>();
 
@@ -43,7 +47,7 @@ function viewSlot(array: ElementArray, width: number): SlotView {
   const rowBytes = width * array.BYTES_PER_ELEMENT;
   const { buffer, byteOffset, byteLength } = array;
   return rowBytes % 4 === 0
-    ? { units: new Uint32Array(buffer, byteOffset, byteLength >> 2), texts: undefined, perRow: rowBytes >> 2 }
+    ? { units: new Int32Array(buffer, byteOffset, byteLength >> 2), texts: undefined, perRow: rowBytes >> 2 }
     : { units: new Uint8Array(buffer, byteOffset, byteLength), texts: undefined, perRow: rowBytes };
 }
 
@@ -90,12 +94,21 @@ export function equalsRow(rows: RowViews, row: number, copy: RowCopy): boolean {
 export function copyRow(rows: RowViews, row: number): RowCopy {
   let count = 0;
   for (const { texts, perRow } of rows) if (texts === undefined) count += perRow;
-  const copy = { units: new Uint32Array(count), texts: [] as string[] };
+  const copy: { units: Units; texts: string[] } = {
+    units: count <= MAX_LISTED ? new Array<number>(count) : new Int32Array(count),
+    texts: [],
+  };
   let unit = 0;
   for (const { units, texts, perRow } of rows) {
     const end = (row + 1) * perRow;
-    if (texts === undefined) for (let i = row * perRow; i < end; i++) copy.units[unit++] = units[i] ?? 0;
-    else for (let i = row * perRow; i < end; i++) copy.texts.push(texts[i] ?? '');
+    if (texts === undefined) {
+      if (Array.isArray(copy.units) || perRow < MAX_LISTED) {
+        for (let i = row * perRow; i < end; i++) copy.units[unit++] = units[i] ?? 0;
+      } else {
+        copy.units.set(units.subarray(row * perRow, end), unit);
+        unit += perRow;
+      }
+    } else for (let i = row * perRow; i < end; i++) copy.texts.push(texts[i] ?? '');
   }
   return copy;
 }
@@ -119,5 +132,8 @@ export function appendCopy(input: InputBatch, copy: RowCopy): number {
 
 /** What it holds in memory, about. */
 export function copyBytes({ units, texts }: RowCopy): number {
-  return texts.reduce((sum, { length }) => sum + 24 + 2 * length, units.byteLength);
+  return texts.reduce(
+    (sum, { length }) => sum + 24 + 2 * length,
+    Array.isArray(units) ? 8 * units.length : units.byteLength,
+  );
 }
