@@ -107,6 +107,11 @@ export const inferenceConfig = defineConfig('inference', {
     unit: 'ms',
     description: 'How often the registry is told what shadows were compared to be.',
   }),
+  metricsCompatibility: setting(Type.Enum(['none', 'triton', 'kserve', 'all']), {
+    default: 'none',
+    description:
+      "Whose metrics are at /metrics too, by their own names and labels, so that existing dashboards work: Triton's, KServe's, or both.",
+  }),
   responseCacheMaxBytes: setting(Type.Integer({ minimum: 0, maximum: 2 ** 36 }), {
     default: 256 * 1024 ** 2,
     unit: 'bytes',

@@ -6,6 +6,7 @@
  */
 import { describeOpenApi, type OpenApiDocument } from '@assay/http';
 import { type ConfigRow, describeConfig, describeMetrics, type MetricRow } from '@assay/runtime';
+import { COMPATIBLE_METRICS } from './compatible-metrics.ts';
 import { inferenceConfig } from './config.ts';
 import { grpcMetrics } from './grpc/metrics.ts';
 import { streamMetrics } from './kafka/metrics.ts';
@@ -33,7 +34,10 @@ export function describe(): InferenceDescription {
   return {
     name: 'inference',
     config: describeConfig(inferenceConfig),
-    metrics: [inferenceMetrics, laneMetrics, grpcMetrics, streamMetrics].flatMap((each) => describeMetrics(each)),
+    metrics: [
+      ...[inferenceMetrics, laneMetrics, grpcMetrics, streamMetrics].flatMap((each) => describeMetrics(each)),
+      ...COMPATIBLE_METRICS,
+    ],
     openapi: () => describeOpenApi(describeApp()),
   };
 }

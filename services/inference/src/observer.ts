@@ -2,6 +2,7 @@
 import { AssayError, type Door, type ErrorCode, type RoutedVersion } from '@assay/contracts';
 import { type BoundCounter, type BoundHistogram, createMetrics, type Logger, type Registry } from '@assay/runtime';
 import { bindCacheSeries, showHeldResponses } from './cache-series.ts';
+import type { ScoredByVersion } from './compatible-metrics.ts';
 import type { HeldResponses } from './domain/response-caches.ts';
 import { ScoreStatistics } from './domain/score-statistics.ts';
 import type { ScoreRecorder, ServingObserver } from './domain/version.ts';
@@ -27,6 +28,8 @@ export interface Observer extends ServingObserver {
   predictionsLogged(rows: number): void;
   predictionsDropped(reason: DropReason, rows: number): void;
   outcomesReported(endpoint: string, count: number): void;
+  /** What each version scored for each endpoint. */
+  scored(): Iterable<ScoredByVersion>;
 }
 
 /** Series of versions that were unloaded are kept for so many of them, so that the last scrape still finds them. */
@@ -70,6 +73,7 @@ export function createObserver(registry: Registry, log: Logger): Observer {
     outcomesReported(endpoint, count) {
       metrics.outcomes.bind({ endpoint }).inc(count);
     },
+    scored: () => series.values(),
     recorder(endpoint, version) {
       const key = `${endpoint}\0${version.id}`;
       retired.delete(key);
@@ -145,7 +149,7 @@ function facts(version: RoutedVersion) {
   return { model: version.modelName, version: version.version, versionId: version.id, digest: version.digest };
 }
 
-interface VersionSeries extends ScoreRecorder {
+interface VersionSeries extends ScoreRecorder, ScoredByVersion {
   forget(): void;
 }
 
@@ -178,6 +182,8 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
   const cache = bindCacheSeries(metrics, labels);
   const statistics = new ScoreStatistics();
   return {
+    endpoint,
+    version: version.version,
     statistics,
     cache: {
       looked(hits, coalesced, misses) {
@@ -205,7 +211,7 @@ function bindSeries(metrics: InferenceMetrics, endpoint: string, version: Routed
         failures.set(code, failed);
       }
       failed.inc();
-      statistics.failures++;
+      statistics.failed(code);
     },
     forget() {
       cache.forget();

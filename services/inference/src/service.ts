@@ -14,6 +14,7 @@ import {
   type Registry,
   type Service,
 } from '@assay/runtime';
+import { addCompatibleMetrics } from './compatible-metrics.ts';
 import type { InferenceConfig } from './config.ts';
 import { createReadiness, type Readiness } from './domain/readiness.ts';
 import { createServing, type Serving } from './domain/serving.ts';
@@ -69,6 +70,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
   const openStreams = await prepareStreams(config, deps);
   const openGrpc = await prepareGrpc(config);
   const observer = createObserver(registry, log);
+  addCompatibleMetrics(registry, config.metricsCompatibility, () => observer.scored());
   const source = deps.models === undefined ? await openRegistrySource(config, log) : staticSource(deps.models);
   const shared = sharePackages(source.packages);
   const packages = shared.user();

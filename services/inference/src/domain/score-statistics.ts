@@ -1,16 +1,19 @@
+import type { ErrorCode } from '@assay/contracts';
 import type { ScoredRows } from '@assay/scoring';
 
 /** What was scored by one version at one endpoint since it was loaded, as sums: for who asks instead of scraping. */
 export class ScoreStatistics {
   requests = 0;
   rows = 0;
-  failures = 0;
+  readonly failuresByCode = new Map<ErrorCode, number>();
   totalMs = 0;
   queueMs = 0;
   inferenceMs = 0;
   /** Requests of which no row was run, and how long they took. */
   cachedRequests = 0;
   cachedMs = 0;
+  /** Rows that were not run, of any request. */
+  cachedRows = 0;
   /** Requests with a row that their cache did not know. */
   cacheMisses = 0;
   /** On the clock of `Date.now()`; 0 before the first. */
@@ -22,12 +25,24 @@ export class ScoreStatistics {
     return Math.round(this.#runs);
   }
 
+  get failures(): number {
+    let failures = 0;
+    for (const count of this.failuresByCode.values()) failures += count;
+    return failures;
+  }
+
+  failed(code: ErrorCode): void {
+    this.failuresByCode.set(code, (this.failuresByCode.get(code) ?? 0) + 1);
+  }
+
   scored({ rows, batchRows, queueMs, inferenceMs, cached }: ScoredRows, totalMs: number): void {
     this.requests++;
     this.rows += rows;
     this.totalMs += totalMs;
     this.lastAtMs = Date.now();
-    const ranRows = cached === undefined ? rows : rows - cached.size;
+    const cachedRows = cached?.size ?? 0;
+    const ranRows = rows - cachedRows;
+    this.cachedRows += cachedRows;
     if (ranRows === 0) {
       this.cachedRequests++;
       this.cachedMs += totalMs;

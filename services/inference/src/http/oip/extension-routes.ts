@@ -130,25 +130,25 @@ function variantsOf(served: ServedEndpoint, version: string | undefined): readon
 
 /** Reading and writing a request are not measured apart: what is neither queue nor model is all in `compute_input`. */
 function statisticsOf(served: ServedEndpoint, version: string | undefined) {
-  return variantsOf(served, version).map(({ version: { version: number }, recorder }) => {
-    const { requests, rows, runs, failures, totalMs, queueMs, inferenceMs, lastAtMs, ...cache } = recorder.statistics;
-    const ran = requests - cache.cachedRequests;
-    const duration = (ms: number, times = ran) => ({ count: times, ns: Math.round(Math.max(0, ms) * 1e6) });
+  return variantsOf(served, version).map(({ version: { version: number }, recorder: { statistics } }) => {
+    const { requests, cachedRequests, cachedMs, totalMs, queueMs, inferenceMs } = statistics;
+    const ran = requests - cachedRequests;
+    const duration = (count: number, ms: number) => ({ count, ns: Math.round(Math.max(0, ms) * 1e6) });
     return {
       name: served.endpoint.name,
       version: String(number),
-      last_inference: lastAtMs,
-      inference_count: rows,
-      execution_count: runs,
+      last_inference: statistics.lastAtMs,
+      inference_count: statistics.rows - statistics.cachedRows,
+      execution_count: statistics.runs,
       inference_stats: {
-        success: duration(totalMs, requests),
-        fail: duration(0, failures),
-        queue: duration(queueMs),
-        compute_input: duration(totalMs - cache.cachedMs - queueMs - inferenceMs),
-        compute_infer: duration(inferenceMs),
-        compute_output: duration(0),
-        cache_hit: duration(cache.cachedMs, cache.cachedRequests),
-        cache_miss: duration(0, cache.cacheMisses),
+        success: duration(requests, totalMs),
+        fail: duration(statistics.failures, 0),
+        queue: duration(ran, queueMs),
+        compute_input: duration(ran, totalMs - cachedMs - queueMs - inferenceMs),
+        compute_infer: duration(ran, inferenceMs),
+        compute_output: duration(ran, 0),
+        cache_hit: duration(cachedRequests, cachedMs),
+        cache_miss: duration(statistics.cacheMisses, 0),
       },
       batch_stats: [],
     };
