@@ -99,9 +99,16 @@ def sync():
         client.stop_stream()
         passed.append("start_stream async_stream_infer stop_stream")
 
+        statistics = client.get_inference_statistics("identity", "1", as_json=True)["model_stats"][0]
+        assert statistics["name"] == "identity" and int(statistics["inference_count"]) > 200, statistics
+        parts = ["queue", "compute_input", "compute_infer"]
+        timings = statistics["inference_stats"]
+        assert int(timings["success"]["ns"]) >= sum(int(timings[part].get("ns", 0)) for part in parts) - 1000, timings
+        assert len(client.get_inference_statistics().model_stats) == 1
+        passed.append("get_inference_statistics")
+
         for name, call in {
             "get_model_config": lambda: client.get_model_config("identity"),
-            "get_inference_statistics": client.get_inference_statistics,
             "load_model": lambda: client.load_model("identity"),
             "unload_model": lambda: client.unload_model("identity"),
             "get_trace_settings": client.get_trace_settings,

@@ -168,7 +168,9 @@ describe.each([true, false])('answers used again, with lane: %s,', (lane) => {
     });
     const [{ inference_stats: statistics }] = (await inference.get('/v2/models/identity/stats')).body.model_stats;
     expect(statistics.success.count).toBe(5);
-    expect([statistics.cache_hit.count, statistics.cache_miss.count, statistics.queue.count]).toEqual([2, 3, 3]);
+    expect([statistics.cache_hit.count, statistics.cache_miss.count, statistics.compute_infer.count]).toEqual([
+      2, 3, 3,
+    ]);
   });
 });
 

@@ -11,7 +11,9 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { Convergence } from '../domain/convergence.ts';
+import type { ServedEndpoint } from '../domain/routing-table.ts';
 import { describeModel, isModelReady, type OipRoutesOptions } from '../http/oip/routes.ts';
+import { statisticsOf } from '../http/oip/statistics.ts';
 import { frame, PREFIX_BYTES, writePrefix } from './framing.ts';
 import * as pb from './gen/inference/inference_pb.ts';
 import { createInfer, type Infer } from './infer.ts';
@@ -33,13 +35,18 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
   const { dataplane, convergence, version, isReady } = options;
   const infer = createInfer(options);
   const service = pb.GRPCInferenceService;
-  const { serverLive, serverReady, serverMetadata, modelReady, modelMetadata, repositoryIndex } = service.method;
+  const { serverLive, serverReady, serverMetadata, modelReady, modelMetadata, repositoryIndex, modelStatistics } =
+    service.method;
   const findModel = (name: string) => () => dataplane.endpoint(name);
   return new Map<string, Method>([
     entry(serverLive, 'public', () => create(pb.ServerLiveResponseSchema, { live: true })),
     entry(serverReady, 'public', () => create(pb.ServerReadyResponseSchema, { ready: isReady() })),
     entry(serverMetadata, 'public', () =>
-      create(pb.ServerMetadataResponseSchema, { name: 'assay', version, extensions: ['model_repository'] }),
+      create(pb.ServerMetadataResponseSchema, {
+        name: 'assay',
+        version,
+        extensions: ['model_repository', 'statistics'],
+      }),
     ),
     entry(modelReady, SEEN, ({ name, version }) =>
       create(pb.ModelReadyResponseSchema, { ready: isModelReady(findModel(name), version || undefined) }),
@@ -49,6 +56,9 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
       const tensors = (list: typeof inputs) => list.map((each) => ({ ...each, shape: each.shape.map(BigInt) }));
       return create(pb.ModelMetadataResponseSchema, { ...rest, inputs: tensors(inputs), outputs: tensors(outputs) });
     }),
+    entry(modelStatistics, SEEN, ({ name, version }) =>
+      describeStatistics(name === '' ? dataplane.endpoints() : [dataplane.endpoint(name)], version || undefined),
+    ),
     entry(repositoryIndex, SEEN, ({ ready }) => describeRepository(convergence, ready)),
     [pathOf(service.method.modelInfer), inferMethod(infer)],
     [pathOf(service.method.modelStreamInfer), inferStreamMethod(infer, options.maxStreamMessages)],
@@ -108,6 +118,34 @@ export function decode<D extends DescMessage>(schema: D, message: Buffer): Messa
   } catch (cause) {
     throw new AssayError('INVALID_ARGUMENT', `the message is not a valid ${schema.typeName}`, { cause });
   }
+}
+
+function describeStatistics(served: Iterable<ServedEndpoint>, version: string | undefined): pb.ModelStatisticsResponse {
+  return create(pb.ModelStatisticsResponseSchema, {
+    modelStats: Array.from(served, (each) => statisticsOf(each, version))
+      .flat()
+      .map(({ name, version, last_inference, inference_count, execution_count, inference_stats: stats }) => ({
+        name,
+        version,
+        lastInference: BigInt(last_inference),
+        inferenceCount: BigInt(inference_count),
+        executionCount: BigInt(execution_count),
+        inferenceStats: {
+          success: exact(stats.success),
+          fail: exact(stats.fail),
+          queue: exact(stats.queue),
+          computeInput: exact(stats.compute_input),
+          computeInfer: exact(stats.compute_infer),
+          computeOutput: exact(stats.compute_output),
+          cacheHit: exact(stats.cache_hit),
+          cacheMiss: exact(stats.cache_miss),
+        },
+      })),
+  });
+}
+
+function exact({ count, ns }: { readonly count: number; readonly ns: number }): { count: bigint; ns: bigint } {
+  return { count: BigInt(count), ns: BigInt(ns) };
 }
 
 function describeRepository(convergence: Convergence, onlyReady: boolean): pb.RepositoryIndexResponse {

@@ -8,11 +8,12 @@ import { type App, acceptRawJson, parseJson } from '@assay/http';
 import type Type from 'typebox';
 import type { Convergence, EndpointStatus } from '../../domain/convergence.ts';
 import type { Dataplane } from '../../domain/dataplane.ts';
-import { pinnedVariant, type ServedEndpoint, type ServedVariant } from '../../domain/routing-table.ts';
+import type { ServedEndpoint } from '../../domain/routing-table.ts';
 import { DATATYPE_OF, type Datatype } from './datatypes.ts';
 import type { ModelParams } from './infer.ts';
 import { modelParams, PATHS, SEEN, tags } from './model-paths.ts';
 import { ModelConfig, ModelStatistics, OipError, RepositoryIndex, RepositoryIndexRequest } from './schemas.ts';
+import { statisticsOf, variantsOf } from './statistics.ts';
 
 export interface ExtensionRoutesOptions {
   readonly dataplane: Dataplane;
@@ -121,37 +122,6 @@ function indexEntries({ wanted: { name }, applied, problem }: EndpointStatus): I
   return applied.variants.map(({ version, live }) => {
     const entry = { name, version: String(version.version) };
     return live === undefined ? { ...entry, state: 'UNAVAILABLE', reason } : { ...entry, state: 'READY', reason: '' };
-  });
-}
-
-function variantsOf(served: ServedEndpoint, version: string | undefined): readonly ServedVariant[] {
-  return version === undefined ? served.variants : [pinnedVariant(served, version)];
-}
-
-/** Reading and writing a request are not measured apart: what is neither queue nor model is all in `compute_input`. */
-function statisticsOf(served: ServedEndpoint, version: string | undefined) {
-  return variantsOf(served, version).map(({ version: { version: number }, recorder: { statistics } }) => {
-    const { requests, cachedRequests, cachedMs, totalMs, queueMs, inferenceMs } = statistics;
-    const ran = requests - cachedRequests;
-    const duration = (count: number, ms: number) => ({ count, ns: Math.round(Math.max(0, ms) * 1e6) });
-    return {
-      name: served.endpoint.name,
-      version: String(number),
-      last_inference: statistics.lastAtMs,
-      inference_count: statistics.rows - statistics.cachedRows,
-      execution_count: statistics.runs,
-      inference_stats: {
-        success: duration(requests, totalMs),
-        fail: duration(statistics.failures, 0),
-        queue: duration(ran, queueMs),
-        compute_input: duration(ran, totalMs - cachedMs - queueMs - inferenceMs),
-        compute_infer: duration(ran, inferenceMs),
-        compute_output: duration(ran, 0),
-        cache_hit: duration(cachedRequests, cachedMs),
-        cache_miss: duration(statistics.cacheMisses, 0),
-      },
-      batch_stats: [],
-    };
   });
 }
 
