@@ -43,7 +43,7 @@ describe('a platform as files', () => {
         'kind: Principal\nname: nightly\nspec: { kind: service }\n',
         'kind: Webhook\nname: https://hooks.example.com/assay\nspec:\n  events: [assay.model.alias-moved.v1]\n  models: [churn, fraud]\n',
         // The first champion makes an endpoint of this name, in the same go.
-        'kind: Endpoint\nname: churn\nspec:\n  follow: { model: churn, alias: champion }\n  limits: { requestsPerSecond: 100 }\n  shadows:\n    - { model: churn, version: 1, ratio: 0.5 }\n',
+        'kind: Endpoint\nname: churn\nspec:\n  follow: { model: churn, alias: champion }\n  limits: { requestsPerSecond: 100 }\n  cache: { maxBytes: 1000000, maxAgeMs: 60000 }\n  shadows:\n    - { model: churn, version: 1, ratio: 0.5 }\n',
         'kind: Endpoint\nname: churn-ab\nspec:\n  variants:\n    - { model: churn, version: 1, weight: 9000 }\n    - { model: churn, version: 2, weight: 1000 }\n',
         alias('champion', 2),
         'kind: Model\nname: churn\nspec:\n  description: Who leaves\n  tags: { team: crm }\n',
@@ -56,7 +56,7 @@ describe('a platform as files', () => {
     const planned = await diff('whole');
     expect(planned.err).toBe('');
     expect(planned.code).toBe(2);
-    expect(planned.out).toContain('~ Model churn  (whole/churn.yaml:37)\n+    description: Who leaves\n');
+    expect(planned.out).toContain('~ Model churn  (whole/churn.yaml:38)\n+    description: Who leaves\n');
     expect(planned.out).toMatch(/6 to make, 2 to change, 0 to delete, 0 as they are already\n$/);
     expect((await apply('whole', '--dry-run')).out).toBe(planned.out);
     expect(await registry.lastEntry()).toBe(before);
@@ -74,6 +74,7 @@ describe('a platform as files', () => {
     expect(await registry.client.getEndpoint('churn')).toMatchObject({
       follow: { alias: 'champion' },
       limits: { requestsPerSecond: 100 },
+      cache: { maxBytes: 1_000_000, maxAgeMs: 60_000 },
       shadows: [{ ratio: 0.5 }],
     });
 

@@ -12,7 +12,7 @@
 import Type, { type TSchema } from 'typebox';
 import { PRINCIPAL_KINDS, SCOPES, Scope } from './access.ts';
 import { Gates } from './gates.ts';
-import { EndpointLimits, Id, ModelSettings, NAME_PATTERN, Name, Shadow, Variant } from './registry.ts';
+import { EndpointCache, EndpointLimits, Id, ModelSettings, NAME_PATTERN, Name, Shadow, Variant } from './registry.ts';
 import { Signature } from './signature.ts';
 import { UpdateWebhook } from './webhooks.ts';
 
@@ -71,6 +71,7 @@ export const EndpointSpec = Type.Object(
     ),
     defaultTimeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
     limits: Type.Optional(EndpointLimits),
+    cache: Type.Optional(EndpointCache),
     shadows: Type.Optional(
       Type.Array(
         Type.Object(

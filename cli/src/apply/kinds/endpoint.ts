@@ -53,7 +53,7 @@ function findEndpoint(name: string, { registry, signal }: Session): Promise<Endp
 }
 
 async function specOf(found: Endpoint, session: Session): Promise<EndpointSpec> {
-  const { follow, variants, shadows = [], contract, defaultTimeoutMs, limits } = found;
+  const { follow, variants, shadows = [], contract, defaultTimeoutMs, limits, cache } = found;
   const named = <T extends { versionId: string }>(items: readonly T[]) =>
     Promise.all(items.map(async ({ versionId, ...rest }) => ({ ...(await session.versionOf(versionId)), ...rest })));
   return withoutDefaults({
@@ -62,6 +62,7 @@ async function specOf(found: Endpoint, session: Session): Promise<EndpointSpec> 
       : { follow: { model: await session.modelName(follow.modelId), alias: follow.alias } }),
     defaultTimeoutMs: unlessDefault(defaultTimeoutMs),
     limits,
+    cache,
     shadows: await named(shadows),
     contract,
   });
@@ -72,7 +73,7 @@ function unlessDefault(defaultTimeoutMs: number | undefined): number | undefined
 }
 
 async function bodyOf(spec: EndpointSpec, expectedRevision: number, session: Session): Promise<PutEndpoint> {
-  const { follow, variants, contract, defaultTimeoutMs, limits = {}, shadows = [] } = spec;
+  const { follow, variants, contract, defaultTimeoutMs, limits = {}, cache = null, shadows = [] } = spec;
   const ided = <T extends VersionName>(items: readonly T[]) =>
     Promise.all(
       items.map(async ({ model, version, ...rest }) => {
@@ -88,6 +89,7 @@ async function bodyOf(spec: EndpointSpec, expectedRevision: number, session: Ses
     ...(contract === undefined ? {} : { contract }),
     defaultTimeoutMs: defaultTimeoutMs ?? DEFAULT_ENDPOINT_TIMEOUT_MS,
     limits,
+    cache,
     shadows: await ided(shadows),
   };
 }
