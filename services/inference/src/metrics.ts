@@ -75,6 +75,24 @@ export const inferenceMetrics = defineMetrics('inference', {
     name: 'assay_inference_loaded_versions',
     help: 'Versions in memory, draining ones included.',
   }),
+  restingVersions: gauge({
+    name: 'assay_inference_resting_versions',
+    help: 'Versions that were unloaded to save memory (modelMemoryBytes); the next request loads them again.',
+  }),
+  modelBytes: gauge({
+    name: 'assay_inference_model_memory_bytes',
+    help: 'What the versions in memory are taken to hold, which modelMemoryBytes bounds; 0 where nothing does.',
+  }),
+  evictions: counter({
+    name: 'assay_inference_version_evictions_total',
+    help: 'Times that a version was unloaded to make room for another. Many of them: modelMemoryBytes is too low for the traffic.',
+  }),
+  wakeSeconds: histogram({
+    name: 'assay_inference_version_wake_seconds',
+    help: 'From the request that needed a version which was unloaded to save memory until it was loaded again; its count is that of the wakes.',
+    unit: 'seconds',
+    buckets: [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  }),
   loadSeconds: histogram({
     name: 'assay_inference_version_load_seconds',
     help: 'Fetching, checking, loading and testing a version.',

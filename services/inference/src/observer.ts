@@ -13,6 +13,9 @@ import type { DropReason } from './predictions/prediction-log.ts';
 export interface Gauges {
   queuedRows(): number;
   loadedVersions(): number;
+  restingVersions(): number;
+  /** What the versions in memory are taken to hold. */
+  modelBytes(): number;
   heldBackEndpoints(): number;
   queuedPredictions(): number;
   heldResponses(): readonly HeldResponses[];
@@ -42,6 +45,8 @@ export function createObserver(registry: Registry, log: Logger): Observer {
   const retired = new Set<string>();
   const routingFailures = metrics.routingFailures.bind({});
   const loadSeconds = metrics.loadSeconds.bind({});
+  const wakeSeconds = metrics.wakeSeconds.bind({});
+  const evictions = metrics.evictions.bind({});
   const routingRevision = metrics.routingRevision.bind({});
   const routingAge = metrics.routingAge.bind({});
   const predictionsLogged = metrics.predictionsLogged.bind({});
@@ -57,6 +62,10 @@ export function createObserver(registry: Registry, log: Logger): Observer {
       metrics.queuedRows.onScrape(() => queued.set(gauges.queuedRows()));
       const loaded = metrics.loadedVersions.bind({});
       metrics.loadedVersions.onScrape(() => loaded.set(gauges.loadedVersions()));
+      const resting = metrics.restingVersions.bind({});
+      metrics.restingVersions.onScrape(() => resting.set(gauges.restingVersions()));
+      const modelBytes = metrics.modelBytes.bind({});
+      metrics.modelBytes.onScrape(() => modelBytes.set(gauges.modelBytes()));
       const heldBack = metrics.heldBack.bind({});
       metrics.heldBack.onScrape(() => heldBack.set(gauges.heldBackEndpoints()));
       const predictions = metrics.predictionsQueued.bind({});
@@ -119,6 +128,14 @@ export function createObserver(registry: Registry, log: Logger): Observer {
         series.delete(key);
       }
       log.info({ ...facts(version), liveVersions }, 'version unloaded');
+    },
+    versionRested(version) {
+      evictions.inc();
+      log.debug(facts(version), 'version unloaded to make room for another; the next request loads it again');
+    },
+    versionWoken(version, wakeMs) {
+      wakeSeconds.observe(wakeMs / 1000);
+      log.debug({ ...facts(version), wakeMs: Math.round(wakeMs) }, 'version loaded again for a request');
     },
     endpointApplied(endpoint, revision, complete) {
       log.info({ endpoint, revision, complete }, 'endpoint serves its new revision');

@@ -34,6 +34,7 @@ import type { StreamThreads, StreamThreadsOptions } from './stream-threads/strea
 import { chooseProvider, type ProviderChoice } from './versions/choose-provider.ts';
 import { graphsDir } from './versions/graphs-dir.ts';
 import { createVersionLoader, placeOf } from './versions/load-version.ts';
+import { memoryLimit } from './versions/memory-limit.ts';
 
 export interface InferenceDependencies {
   /** Instead of the registry that the config names. */
@@ -83,6 +84,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     maxConcurrentLoads: config.maxConcurrentLoads,
     loadTimeoutMs: config.loadTimeoutMs,
     retry: { firstMs: config.retryFirstMs, maxMs: config.retryMaxMs },
+    memory: memoryLimit(config),
     maxTimeoutMs: config.maxTimeoutMs,
     shadowQueueRows: config.shadowQueueRows,
     shadowQueueBytes: config.shadowQueueBytes,
@@ -224,6 +226,8 @@ function watch(
   observer.watch({
     queuedRows: () => live.queuedRows,
     loadedVersions: () => live.size,
+    restingVersions: () => live.resting,
+    modelBytes: () => live.heldBytes,
     heldBackEndpoints: () => convergence.status().filter(({ problem }) => problem !== undefined).length,
     queuedPredictions: () => predictions?.queuedRows ?? 0,
     heldResponses: () => caches.held(),

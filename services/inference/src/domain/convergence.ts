@@ -6,6 +6,7 @@
 import { incompatibilities, type RoutedEndpoint, type RoutedVersion, type RoutingSnapshot } from '@assay/contracts';
 import { EndpointLimiter } from './endpoint-limits.ts';
 import type { LiveSet, LiveVersion, VersionState } from './live-set.ts';
+import { OnceABurst } from './once-a-burst.ts';
 import type { ResponseCaches } from './response-caches.ts';
 import {
   type RoutingTable,
@@ -21,7 +22,10 @@ export interface ConvergenceOptions {
   readonly observer: Pick<ServingObserver, 'recorder' | 'endpointApplied' | 'endpointHeldBack'>;
   /** Without it no answer is used again, as in a stream thread. */
   readonly caches?: Pick<ResponseCaches, 'attach' | 'drop'>;
-  /** Told what serves now whenever that changed: what a restart without the registry would need. */
+  /**
+   * Told what serves now when that changed: what a restart without the registry would need. Once for all changes of a
+   * moment, since it is told the whole.
+   */
   readonly onApplied: (effective: RoutingSnapshot) => void;
 }
 
@@ -40,6 +44,9 @@ interface Variants {
   readonly problem: string | undefined;
 }
 
+/** Between two looks at everything while one version after the other becomes live. */
+const BURST_PAUSE_MS = 100;
+
 export class Convergence {
   readonly #options: ConvergenceOptions;
   readonly #table = new Map<string, ServedEndpoint>();
@@ -48,11 +55,20 @@ export class Convergence {
   readonly #limiters = new Map<string, EndpointLimiter>();
   #wanted: RoutingSnapshot | undefined;
   #versions = new Map<string, RoutedVersion>();
+  /** Wanted endpoints, by name. */
+  #byName = new Map<string, RoutedEndpoint>();
+  /** Version id → the wanted endpoints that name it: a version that becomes live costs what they do, and not what all do. */
+  #naming = new Map<string, RoutedEndpoint[]>();
+  readonly #tell: OnceABurst;
   #settledWaiters: (() => void)[] = [];
 
   constructor(options: ConvergenceOptions) {
     this.#options = options;
-    options.live.onChange(() => this.#step());
+    this.#tell = new OnceABurst(() => {
+      options.live.want(this.inUse()); // what was replaced leaves
+      options.onApplied(this.#effective());
+    }, BURST_PAUSE_MS);
+    options.live.onChange((versionId) => this.#versionChanged(versionId));
   }
 
   get table(): RoutingTable {
@@ -68,25 +84,44 @@ export class Convergence {
   want(snapshot: RoutingSnapshot): void {
     this.#wanted = snapshot;
     this.#versions = new Map(snapshot.versions.map((version) => [version.id, version]));
-    if (!this.#step()) this.#options.onApplied(this.#effective());
+    this.#byName = new Map(snapshot.endpoints.map((endpoint) => [endpoint.name, endpoint]));
+    this.#naming = namingOf(snapshot.endpoints);
+    // First what is missing begins to load, and what is applied stays in memory; only after that may anything leave.
+    this.#options.live.want(this.inUse());
+    this.#dropUnwanted(snapshot.endpoints);
+    for (const endpoint of snapshot.endpoints) this.#apply(endpoint);
+    this.#tell.now();
+    this.#wakeSettledWaiters();
+  }
+
+  /** Tells what was not told yet. */
+  close(): void {
+    this.#tell.close();
   }
 
   /** Whether an endpoint of this name is wanted, be it applied or not. */
   isWanted(endpoint: string): boolean {
-    return this.#wanted?.endpoints.some(({ name }) => name === endpoint) === true;
+    return this.#byName.has(endpoint);
   }
 
   status(): EndpointStatus[] {
-    return (this.#wanted?.endpoints ?? []).map((wanted) => ({
-      wanted,
-      applied: this.#table.get(wanted.name),
-      problem: this.#problems.get(wanted.name),
-    }));
+    return (this.#wanted?.endpoints ?? []).map((wanted) => {
+      const applied = this.#table.get(wanted.name);
+      return { wanted, applied, problem: this.problemOf(wanted.name) };
+    });
+  }
+
+  /** Why the wanted revision of the endpoint is not applied or not whole, or what keeps it from answering. */
+  problemOf(endpoint: string): string | undefined {
+    const held = this.#problems.get(endpoint);
+    if (held !== undefined) return held;
+    const failed = this.#table.get(endpoint)?.variants.find(({ live }) => live?.failure !== undefined);
+    return failed === undefined ? undefined : wakeProblem(failed);
   }
 
   /** Whether nothing is being loaded for the first time: each endpoint is applied, or held back by a failure. */
   get settled(): boolean {
-    return this.inUse().every(({ id }) => !isPending(this.#options.live.state(id)));
+    return this.#options.live.firstLoads === 0;
   }
 
   /** Resolves when `settled`; rejects with the signal's reason. */
@@ -104,40 +139,34 @@ export class Convergence {
     }
   }
 
-  /** @returns whether anything that serves has changed */
-  #step(): boolean {
-    const { live } = this.#options;
-    const endpoints = this.#wanted?.endpoints ?? [];
-    // First what is missing begins to load, and what is applied stays in memory; only after that may anything leave.
-    live.want(this.inUse());
-    let changed = this.#dropUnwanted(endpoints);
-    for (const endpoint of endpoints) changed = this.#apply(endpoint) || changed;
-    if (changed) {
-      live.want(this.inUse());
-      this.#options.onApplied(this.#effective());
-    }
+  #versionChanged(versionId: string): void {
+    let changed = false;
+    for (const endpoint of this.#naming.get(versionId) ?? []) changed = this.#apply(endpoint) || changed;
+    if (changed) this.#tell.ask();
+    this.#wakeSettledWaiters();
+  }
+
+  #wakeSettledWaiters(): void {
+    if (!this.settled) return;
     const waiters = this.#settledWaiters;
     this.#settledWaiters = [];
     for (const wake of waiters) wake();
-    return changed;
   }
 
   /** An endpoint that is gone, or was made anew under its old name, stops at once. */
-  #dropUnwanted(endpoints: readonly RoutedEndpoint[]): boolean {
+  #dropUnwanted(endpoints: readonly RoutedEndpoint[]): void {
     const ids = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint.id]));
-    let changed = false;
     for (const [name, served] of this.#table) {
       if (ids.get(name) !== served.endpoint.id) {
         this.#table.delete(name);
         this.#limiters.delete(served.endpoint.id);
         this.#options.caches?.drop(served.endpoint.id);
-        changed = true;
       }
     }
     for (const name of this.#problems.keys()) if (!ids.has(name)) this.#setProblem(name, undefined);
-    return changed;
   }
 
+  /** @returns whether what serves has changed */
   #apply(endpoint: RoutedEndpoint): boolean {
     const applied = this.#table.get(endpoint.name);
     if (applied?.whole && applied.endpoint.revision === endpoint.revision) {
@@ -253,6 +282,23 @@ type MaybeLive = { readonly live: LiveVersion | undefined };
 
 function sameLive(a: readonly MaybeLive[], b: readonly MaybeLive[]): boolean {
   return a.length === b.length && a.every(({ live }, i) => live === b[i]?.live);
+}
+
+function namingOf(endpoints: readonly RoutedEndpoint[]): Map<string, RoutedEndpoint[]> {
+  const naming = new Map<string, RoutedEndpoint[]>();
+  for (const endpoint of endpoints) {
+    for (const id of new Set(namedVersions(endpoint))) {
+      const others = naming.get(id);
+      if (others === undefined) naming.set(id, [endpoint]);
+      else others.push(endpoint);
+    }
+  }
+  return naming;
+}
+
+function wakeProblem({ version, live }: ServedVariant): string {
+  const { attempt = 0, error } = live?.failure ?? {};
+  return `${nameOf(version)} was unloaded to save memory, and could not be loaded again (${attempt} times): ${error?.message}`;
 }
 
 function namedVersions({ variants, shadows = [] }: RoutedEndpoint): string[] {

@@ -78,7 +78,7 @@ export class Dataplane {
       return findEndpoint(convergence.table, name);
     } catch (error) {
       if (!convergence.isWanted(name)) throw error;
-      const problem = convergence.status().find(({ wanted }) => wanted.name === name)?.problem;
+      const problem = convergence.problemOf(name);
       throw new AssayError(
         'UNAVAILABLE',
         `endpoint "${name}" serves no version yet: ${problem ?? 'its first version is being loaded'}`,
@@ -96,7 +96,8 @@ export class Dataplane {
    * Scores one request. All or nothing.
    * @param read turns the request into rows, once it is known which signature it must satisfy
    * @throws NOT_FOUND, INVALID_ARGUMENT with each bad place, OVERLOADED and RATE_LIMITED with a time to come back,
-   *   PAYLOAD_TOO_LARGE, DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE when the chosen version could not be loaded
+   *   PAYLOAD_TOO_LARGE, DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE when the chosen version could not be loaded, or
+   *   rests and could not be woken in time
    */
   async score(name: string, read: ReadRows, options: ScoreOptions): Promise<Scored> {
     let endpoint: ServedEndpoint | undefined;
@@ -130,13 +131,15 @@ export class Dataplane {
   async #run(endpoint: ServedEndpoint, variant: ServedVariant, read: ReadRows, options: ScoreOptions): Promise<Scored> {
     const { live, version, recorder } = variant;
     if (live === undefined) throw notLoaded(endpoint, version);
-    const append = read(live.loaded.signature);
     const { door, receivedAtMs, timeoutMs = endpoint.endpoint.defaultTimeoutMs, signal } = options;
     const limitMs = door === 'kafka' ? undefined : endpoint.endpoint.limits?.timeoutMs;
     const longestMs = Math.min(this.#options.maxTimeoutMs, limitMs ?? Number.POSITIVE_INFINITY);
     const deadlineMs = receivedAtMs + Math.min(timeoutMs, longestMs);
     this.#options.live.acquire(live);
     try {
+      if (live.isResting)
+        await this.#options.live.wake(live, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
+      const append = read(live.loaded.signature);
       const explained = options.explained?.();
       // A record of a stream is its own, and reasons are found by a run of their own.
       const cache = door === 'kafka' || explained !== undefined ? undefined : variant.cache;

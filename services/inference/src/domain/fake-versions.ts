@@ -90,6 +90,7 @@ export function fakeLoader(): FakeLoader {
 }
 
 function fakeVersion(version: RoutedVersion, fake: FakeLoader): LoadedVersion {
+  let closed = false;
   return {
     signature: SIGNATURE,
     outputTails: new Map(),
@@ -102,7 +103,7 @@ function fakeVersion(version: RoutedVersion, fake: FakeLoader): LoadedVersion {
     async score(_append, options) {
       fake.runs.push(options);
       await fake.answers.get(version.id);
-      if (fake.closed.includes(version.id)) throw new Error(`version ${version.id} was unloaded while it scored`);
+      if (closed) throw new Error(`version ${version.id} was unloaded while it scored`);
       return {
         rows: 1,
         firstRow: 0,
@@ -113,6 +114,7 @@ function fakeVersion(version: RoutedVersion, fake: FakeLoader): LoadedVersion {
       } satisfies ScoredRows;
     },
     async close() {
+      closed = true;
       fake.closed.push(version.id);
     },
   };
@@ -145,6 +147,8 @@ export function recordingObserver(): ServingObserver & { readonly told: string[]
     versionFailed: (version, _error, attempt) => told.push(`failed to load ${version.id}, attempt ${attempt}`),
     versionCrashed: (version, why) => told.push(`crashed ${version.id}: ${why}`),
     versionUnloaded: (version) => told.push(`unloaded ${version.id}`),
+    versionRested: (version) => told.push(`rested ${version.id}`),
+    versionWoken: (version) => told.push(`woke ${version.id}`),
     endpointApplied: (endpoint, revision, complete) =>
       told.push(`${endpoint} serves revision ${revision}${complete ? '' : ' in part'}`),
     endpointHeldBack: (endpoint, reason) => told.push(`${endpoint} held back: ${reason ?? 'no more'}`),

@@ -1,27 +1,51 @@
 /**
- * The versions in memory. It is told which ones are wanted; it loads those that are missing, a few at a time, and unloads
- * those that no one wants once the last request on them is answered. One version's failure is its own: it is retried
- * with growing pauses and touches no other.
+ * The versions that can score. It is told which ones are wanted; it loads those that are missing, a few at a time, and
+ * unloads those that no one wants once the last request on them is answered. One version's failure is its own: it is
+ * retried with growing pauses and touches no other.
+ *
+ * Where their memory is bounded, those that were used longest ago rest: they are unloaded, what is known of them stays,
+ * and the next request wakes them. One that answers requests never does.
  */
 import { AssayError, type RoutedVersion } from '@assay/contracts';
 import { type Backoff, backoffMs } from './backoff.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { Slots } from './slots.ts';
-import type { LoadedVersion, LoadVersion, ServingObserver } from './version.ts';
+import type { LoadedVersion, LoadVersion, RunOptions, ServingObserver } from './version.ts';
+import { atRest, type WakeFailure, Wakes } from './wakes.ts';
+import { within } from './within.ts';
 
 export interface LiveSetOptions {
   readonly load: LoadVersion;
-  readonly observer: Pick<ServingObserver, 'versionLoaded' | 'versionFailed' | 'versionUnloaded'>;
+  readonly observer: Pick<
+    ServingObserver,
+    'versionLoaded' | 'versionFailed' | 'versionUnloaded' | 'versionRested' | 'versionWoken'
+  >;
   readonly maxConcurrentLoads: number;
   readonly loadTimeoutMs: number;
   readonly retry: Backoff;
+  /** Without it versions stay in memory for as long as they are wanted. */
+  readonly memory?: MemoryLimit | undefined;
+}
+
+export interface MemoryLimit {
+  readonly maxBytes: number;
+  /** What the version is taken to hold when it is loaded. */
+  readonly sizeOf: (version: RoutedVersion) => number;
 }
 
 /** A version that can score. */
 export interface LiveVersion {
   readonly version: RoutedVersion;
-  readonly loaded: LoadedVersion;
-  /** Requests that run on it now. */
+  /** While it rests: what is known of it, and nothing that scores. */
+  loaded: LoadedVersion;
+  /** Requests that run on it, or wait for it, now. */
   requests: number;
+  /** Whether it is to be woken before it scores. */
+  isResting: boolean;
+  /** Grows with each use of any version: the lowest was used longest ago. */
+  lastUse: number;
+  /** Why it could not be woken when that was last tried. */
+  failure: WakeFailure | undefined;
 }
 
 export type VersionState =
@@ -29,6 +53,12 @@ export type VersionState =
   | { readonly is: 'loading' }
   | { readonly is: 'live'; readonly live: LiveVersion }
   | { readonly is: 'failed'; readonly error: Error; readonly attempt: number };
+
+/** A loaded version and what of the budget it holds. */
+interface Held {
+  readonly loaded: LoadedVersion;
+  readonly bytes: number;
+}
 
 interface Loading {
   readonly version: RoutedVersion;
@@ -42,28 +72,56 @@ const LOADING: VersionState = { is: 'loading' };
 export class LiveSet {
   readonly #options: LiveSetOptions;
   readonly #slots: Slots;
+  /** Apart, so that no request waits for a download that hangs. */
+  readonly #wakeSlots: Slots;
+  readonly #wakes: Wakes;
+  readonly #budget: MemoryBudget | undefined;
   readonly #loading = new Map<string, Loading>();
   readonly #live = new Map<string, LiveVersion>();
   /** Versions that left the set and are answering their last requests; called when there are none left. */
   readonly #draining = new Map<LiveVersion, () => void>();
   readonly #unloading = new Set<Promise<void>>();
   #retired = 0;
-  #onChange: () => void = () => {};
+  #resting = 0;
+  #firstLoads = 0;
+  #uses = 0;
+  #onChange: (versionId: string) => void = () => {};
   #closed = false;
 
   constructor(options: LiveSetOptions) {
     this.#options = options;
     this.#slots = new Slots(options.maxConcurrentLoads);
+    this.#wakeSlots = new Slots(options.maxConcurrentLoads);
+    const { memory, retry, observer } = options;
+    if (memory !== undefined) {
+      this.#budget = new MemoryBudget({ maxBytes: memory.maxBytes, evict: () => this.#restOne() });
+    }
+    this.#wakes = new Wakes({ load: (live, stop) => this.#wakeUp(live, stop), retry, observer });
   }
 
   /** `listener` is called whenever a version became live or failed. */
-  onChange(listener: () => void): void {
+  onChange(listener: (versionId: string) => void): void {
     this.#onChange = listener;
   }
 
   /** How many versions are in memory, those that drain included. */
   get size(): number {
-    return this.#live.size + this.#retired;
+    return this.#live.size + this.#retired - this.#resting;
+  }
+
+  /** How many versions the next request would have to wake. */
+  get resting(): number {
+    return this.#resting;
+  }
+
+  /** What the versions in memory are taken to hold; 0 where it is not bounded. */
+  get heldBytes(): number {
+    return this.#budget?.heldBytes ?? 0;
+  }
+
+  /** Versions that have neither loaded nor failed yet. */
+  get firstLoads(): number {
+    return this.#firstLoads;
   }
 
   /** Rows that wait, in all versions together. */
@@ -89,6 +147,7 @@ export class LiveSet {
     for (const [id, loading] of this.#loading) {
       if (!wanted.has(id)) {
         this.#loading.delete(id);
+        if (loading.failure === undefined) this.#firstLoads--;
         loading.stop.abort();
       }
     }
@@ -102,6 +161,7 @@ export class LiveSet {
       if (!this.#live.has(id) && !this.#loading.has(id)) {
         const loading: Loading = { version, stop: new AbortController(), failure: undefined };
         this.#loading.set(id, loading);
+        this.#firstLoads++;
         void this.#loadUntilLive(loading);
       }
     }
@@ -110,11 +170,22 @@ export class LiveSet {
   /** A request starts on it: it stays in memory until `release`. Synchronous with the routing that chose it. */
   acquire(live: LiveVersion): void {
     live.requests++;
+    live.lastUse = ++this.#uses;
   }
 
   release(live: LiveVersion): void {
     live.requests--;
-    if (live.requests === 0) this.#draining.get(live)?.();
+    if (live.requests > 0) return;
+    this.#draining.get(live)?.();
+    this.#mayRest();
+  }
+
+  /**
+   * Loads a version that rests, for a request that has acquired it.
+   * @throws UNAVAILABLE with a time to come back, when it cannot be loaded or not in time; OVERLOADED; CANCELLED
+   */
+  wake(live: LiveVersion, options: RunOptions): Promise<void> {
+    return this.#wakes.wait(live, options);
   }
 
   /** Stops all loads, waits for the requests that run, unloads everything. */
@@ -126,75 +197,114 @@ export class LiveSet {
 
   async #loadUntilLive(loading: Loading): Promise<void> {
     const { version, stop } = loading;
-    const { load, observer, loadTimeoutMs, retry } = this.#options;
+    const { observer, retry } = this.#options;
     for (let attempt = 1; !stop.signal.aborted; attempt++) {
       try {
         const startedAt = performance.now();
-        const loaded = await this.#slots.run(
-          () => within(loadTimeoutMs, stop.signal, (signal) => load(version, signal)),
-          stop.signal,
-        );
-        if (stop.signal.aborted) {
-          await loaded.close();
-          return;
-        }
+        const held = await this.#load(version, this.#slots, stop.signal);
+        if (stop.signal.aborted) return await this.#close(held);
         this.#loading.delete(version.id);
-        this.#live.set(version.id, { version, loaded, requests: 0 });
+        if (loading.failure === undefined) this.#firstLoads--;
+        const lastUse = ++this.#uses;
+        const { loaded } = held;
+        this.#live.set(version.id, { version, loaded, requests: 0, isResting: false, lastUse, failure: undefined });
         observer.versionLoaded(version, performance.now() - startedAt, this.size);
-        this.#onChange();
+        this.#onChange(version.id);
+        this.#mayRest();
         return;
       } catch (thrown) {
         if (stop.signal.aborted) return;
         const error = thrown instanceof Error ? thrown : AssayError.from(thrown);
         const retryInMs = backoffMs(retry, attempt);
+        if (loading.failure === undefined) this.#firstLoads--;
         loading.failure = { error, attempt };
         observer.versionFailed(version, error, attempt, retryInMs);
-        this.#onChange();
+        this.#onChange(version.id);
         await pause(retryInMs, stop.signal);
       }
     }
   }
 
+  async #wakeUp(live: LiveVersion, stop: AbortSignal): Promise<void> {
+    const held = await this.#load(live.version, this.#wakeSlots, stop);
+    if (stop.aborted) {
+      await this.#close(held);
+      throw stop.reason;
+    }
+    live.loaded = held.loaded;
+    live.isResting = false;
+    this.#resting--;
+    this.#mayRest(); // all who waited for it may have gone
+  }
+
+  /** Loads it once there is a slot and room. */
+  #load(version: RoutedVersion, slots: Slots, stop: AbortSignal): Promise<Held> {
+    const { load, loadTimeoutMs } = this.#options;
+    const bytes = this.#sizeOf(version);
+    const loadInRoom = async (signal: AbortSignal): Promise<Held> => {
+      await this.#budget?.reserve(bytes, signal);
+      try {
+        return { loaded: await load(version, signal), bytes };
+      } catch (error) {
+        this.#budget?.leave(bytes);
+        this.#budget?.free(bytes);
+        throw error;
+      }
+    };
+    return slots.run(() => within(loadTimeoutMs, stop, loadInRoom, (late) => this.#close(late)), stop);
+  }
+
+  /** A version answers no request now: others may have waited for that. */
+  #mayRest(): void {
+    if (this.#budget?.isAwaited) this.#budget.serve();
+  }
+
+  /** Of those that answer no request, lets the one that was used longest ago rest; false when there is none. */
+  #restOne(): boolean {
+    let oldest: LiveVersion | undefined;
+    for (const live of this.#live.values()) {
+      if (live.isResting || live.requests > 0) continue;
+      if (oldest === undefined || live.lastUse < oldest.lastUse) oldest = live;
+    }
+    if (oldest === undefined) return false;
+    const { version, loaded } = oldest;
+    oldest.isResting = true;
+    oldest.loaded = atRest(loaded);
+    this.#resting++;
+    this.#options.observer.versionRested(version);
+    this.#track(this.#close({ loaded, bytes: this.#sizeOf(version) }));
+    return true;
+  }
+
+  #sizeOf(version: RoutedVersion): number {
+    return this.#options.memory?.sizeOf(version) ?? 0;
+  }
+
+  async #close({ loaded, bytes }: Held): Promise<void> {
+    this.#budget?.leave(bytes);
+    await loaded.close();
+    this.#budget?.free(bytes);
+  }
+
   #retire(live: LiveVersion): void {
     this.#retired++;
-    const done = this.#unload(live).finally(() => this.#unloading.delete(done));
+    this.#track(this.#unload(live));
+  }
+
+  /** `close` waits for it. */
+  #track(unloading: Promise<void>): void {
+    const done = unloading.finally(() => this.#unloading.delete(done));
     this.#unloading.add(done);
   }
 
   async #unload(live: LiveVersion): Promise<void> {
     if (live.requests > 0) await new Promise<void>((resolve) => this.#draining.set(live, resolve));
     this.#draining.delete(live);
-    await live.loaded.close();
+    await this.#wakes.stop(live);
+    if (live.isResting) this.#resting--;
+    else await this.#close({ loaded: live.loaded, bytes: this.#sizeOf(live.version) });
     this.#retired--;
     this.#options.observer.versionUnloaded(live.version, this.size);
-  }
-}
-
-/** Gives up waiting after `timeoutMs`; what comes later is closed. */
-async function within(
-  timeoutMs: number,
-  stop: AbortSignal,
-  load: (signal: AbortSignal) => Promise<LoadedVersion>,
-): Promise<LoadedVersion> {
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), timeoutMs);
-  const signal = AbortSignal.any([stop, timeout.signal]);
-  const loading = load(signal);
-  try {
-    return await new Promise<LoadedVersion>((resolve, reject) => {
-      loading.then(resolve, reject);
-      timeout.signal.addEventListener('abort', () =>
-        reject(new AssayError('UNAVAILABLE', `the version was not loaded within ${timeoutMs} ms`)),
-      );
-    });
-  } catch (error) {
-    loading.then(
-      (late) => late.close(),
-      () => {},
-    );
-    throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Backoff } from './backoff.ts';
 import { Convergence } from './convergence.ts';
 import { Dataplane } from './dataplane.ts';
 import { followRouting } from './follow-routing.ts';
-import { LiveSet } from './live-set.ts';
+import { LiveSet, type MemoryLimit } from './live-set.ts';
 import { ResponseCaches } from './response-caches.ts';
 import { Shadows } from './shadows.ts';
 import type { LoadVersion, PackageSource, RoutingSource, ServingObserver } from './version.ts';
@@ -17,6 +17,8 @@ export interface ServingOptions {
   readonly maxConcurrentLoads: number;
   readonly loadTimeoutMs: number;
   readonly retry: Backoff;
+  /** Without it no version rests. */
+  readonly memory?: MemoryLimit | undefined;
   readonly maxTimeoutMs: number;
   readonly shadowQueueRows: number;
   readonly shadowQueueBytes: number;
@@ -101,6 +103,7 @@ export function createServing(options: ServingOptions): Serving {
     async close() {
       stopping.abort();
       await running;
+      convergence.close();
       await shadows.close();
       await live.close();
     },

@@ -12,7 +12,7 @@ import { ShadowCounter } from './shadow-counts.ts';
 import type { ServingObserver } from './version.ts';
 
 export interface ShadowsOptions {
-  readonly live: Pick<LiveSet, 'acquire' | 'release'>;
+  readonly live: Pick<LiveSet, 'acquire' | 'release' | 'wake'>;
   readonly observer: Pick<ServingObserver, 'shadowRows'>;
   readonly maxQueueRows: number;
   readonly maxQueueBytes: number;
@@ -150,9 +150,9 @@ export class Shadows {
         tell('dropped');
         return;
       }
-      const scored = await live.loaded.score(read(live.loaded.signature), {
-        deadlineMs: performance.now() + PATIENCE_MS,
-      });
+      const patience = { deadlineMs: performance.now() + PATIENCE_MS };
+      if (live.isResting) await this.#options.live.wake(live, patience);
+      const scored = await live.loaded.score(read(live.loaded.signature), patience);
       if (scored.rows !== rows.rows) throw new AssayError('INTERNAL', 'a shadow scored other rows than were answered');
       pair.counter.compared(rows, scored);
       tell('compared');

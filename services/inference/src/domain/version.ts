@@ -4,7 +4,8 @@
  * - *wanted*: what the newest routing snapshot asks for.
  * - *applied*: what answers requests now. An endpoint moves from its applied revision to the wanted one only when every
  *   version that the wanted one sends traffic to is loaded; until then the applied one keeps answering.
- * - *live*: a version that is in memory, has passed its self-test and can score.
+ * - *live*: a version that was loaded, has passed its self-test and can score.
+ * - *resting*: a live version that was unloaded to save memory; the next request to it loads it again, which *wakes* it.
  */
 import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
 import type { Explanation, InputBatch, ScoredRows } from '@assay/scoring';
@@ -101,6 +102,10 @@ export interface ServingObserver {
   /** What ran the version ended by itself, and is started again. */
   versionCrashed(version: RoutedVersion, why: string): void;
   versionUnloaded(version: RoutedVersion, liveVersions: number): void;
+  /** It was unloaded to make room for another. */
+  versionRested(version: RoutedVersion): void;
+  /** A request had it loaded again. */
+  versionWoken(version: RoutedVersion, wakeMs: number): void;
   endpointApplied(endpoint: string, revision: number, complete: boolean): void;
   /** The wanted revision of an endpoint cannot be applied; undefined when the problem is over. */
   endpointHeldBack(endpoint: string, reason: string | undefined): void;

@@ -41,7 +41,8 @@ export function scored(rows: number): Scored {
     scored() {},
     failed() {},
   };
-  const variant = { version, weight: 10_000, live: { version, loaded, requests: 0 }, recorder };
+  const live = { version, loaded, requests: 0, isResting: false, lastUse: 0, failure: undefined };
+  const variant = { version, weight: 10_000, live, recorder };
   const endpoint = serveEndpoint(routedEndpoint('flights', 7, [3]), [variant]);
   return { endpoint, variant, rows: { outputs, firstRow: 0, rows, queueMs: 0, inferenceMs: 0, batchRows: rows } };
 }

@@ -36,6 +36,8 @@ export async function runStreamThread(start: StreamThreadStart, port: MessagePor
   observer.watch({
     queuedRows: () => serving.live.queuedRows,
     loadedVersions: () => serving.live.size,
+    restingVersions: () => 0, // what a pipeline scores with stays in memory
+    modelBytes: () => 0,
     heldBackEndpoints: () => serving.convergence.status().filter((each) => each.problem !== undefined).length,
     queuedPredictions: () => predictions?.requests.queuedRows ?? 0,
     heldResponses: () => [], // no record of a stream is answered from a cache
@@ -62,6 +64,7 @@ export async function runStreamThread(start: StreamThreadStart, port: MessagePor
     },
     stop.signal,
   );
+  serving.convergence.close();
   await serving.live.close();
   await predictions?.requests.close(config.closeTimeoutMs);
   await tellMetrics('last');
