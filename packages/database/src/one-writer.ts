@@ -31,8 +31,8 @@ export interface OneWriterOptions {
   createDialect(turns: Turns): Dialect;
   /** Runs under the first transaction: makes or changes the schema. */
   migrate(db: Kysely<AnyTables>): Promise<void>;
-  /** Within each transaction, when all is written. */
-  beforeCommit?(): Promise<void>;
+  /** Before those that commit together begin, their turn having come. */
+  beforeBegin?(): Promise<void>;
   closeConnections(): Promise<void> | void;
 }
 
@@ -54,12 +54,12 @@ export async function openOneWriter<Tables>(options: OneWriterOptions): Promise<
     signal: () => current.getStore()?.signal,
   });
   const db = new Kysely<Tables>({ dialect });
-  const { beforeCommit } = options;
+  const { beforeBegin } = options;
   const rounds = createRounds({
     where,
     db,
     isTransactionNext: () => lock.next() === 'transaction',
-    ...(beforeCommit === undefined ? {} : { beforeCommit }),
+    ...(beforeBegin === undefined ? {} : { beforeBegin }),
     onCommit() {
       for (const listener of commitListeners) listener();
     },

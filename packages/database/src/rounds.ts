@@ -26,8 +26,8 @@ export interface RoundsOptions<Tables> {
   readonly db: Kysely<Tables>;
   /** Whether the next turn is that of a transaction. */
   isTransactionNext(): boolean;
-  /** Before it is decided who commits. */
-  beforeCommit?(): Promise<void>;
+  /** Lets those come who ask at the same time: while it holds the lock of the file, a transaction waits for nobody. */
+  beforeBegin?(): Promise<void>;
   onCommit(): void;
 }
 
@@ -49,6 +49,7 @@ export function createRounds<Tables>(options: RoundsOptions<Tables>): Rounds<Tab
   }
 
   async function begin(): Promise<Round<Tables>> {
+    await options.beforeBegin?.();
     const trx = await db.startTransaction().execute();
     const end = Promise.withResolvers<void>();
     end.promise.catch(() => undefined); // where nobody waits for it
@@ -103,7 +104,6 @@ export function createRounds<Tables>(options: RoundsOptions<Tables>): Rounds<Tab
       let result: Awaited<ReturnType<typeof change>>;
       try {
         result = await change(round.trx);
-        await options.beforeCommit?.();
         passesOn = isOpenToOthers(round);
         // A change that swallowed the error of a statement is refused here, and fails alone.
         if (passesOn || round.marked !== undefined) round.marked = await round.trx.savepoint(MARK).execute();

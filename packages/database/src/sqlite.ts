@@ -27,7 +27,7 @@ export async function openSqlite<Tables>(
     signal: options.signal,
     createDialect: (turns) => new TwoConnectionDialect(createDriver(path, files, turns)),
     migrate: (db) => migrate(db, options.migrations, path),
-    beforeCommit: letOthersRun,
+    beforeBegin: letOthersRun,
     closeConnections: () => closeFiles(files),
   });
 }
