@@ -56,7 +56,7 @@ export function createProgram(io: Io, outcome: Outcome): Command {
 
   command(
     'serve <models...>',
-    'serve model files without a registry: NAME=FILE.onnx, NAME=PACKAGE or a FOLDER of models',
+    'serve model files without a registry: NAME=FILE.onnx, NAME=PACKAGE, NAME=URL or a FOLDER of models',
   )
     .option('--http <port>', 'port to listen on; 0 takes a free one', port)
     .option('--grpc-port <port>', 'port for gRPC too; 0 takes a free one (default: no gRPC)', port)
@@ -269,6 +269,7 @@ Examples:
   assay serve churn=churn.onnx           a plain ONNX file
   assay serve churn=./package            a folder with model.onnx (assay.json, where there is one, is checked)
   assay serve ./models                   a folder of NAME/VERSION/model.onnx: the highest version of each
+  assay serve churn=s3://models/churn    the same in a bucket: s3://BUCKET/KEY, az://CONTAINER/KEY, file:///PATH
 `;
 
 const BACKUP_HELP = `

@@ -65,16 +65,20 @@ export async function serve(io: Io, models: readonly string[], options: ServeOpt
   });
 }
 
-/** `NAME=PATH`, or a path whose name is taken from it. A path may hold a `=` after its first `/`. */
+/** `NAME=PATH` or `NAME=URL`, or a path whose name is taken from it. A path may hold a `=` after its first `/`. */
 function readModel(text: string, cwd: string): NamedPath {
   const equals = text.indexOf('=');
   const slash = text.indexOf('/');
-  if (equals === -1 || (slash !== -1 && slash < equals)) return { path: resolve(cwd, text) };
+  if (equals === -1 || (slash !== -1 && slash < equals)) return { path: locate(text, cwd) };
   const [name, path] = [text.slice(0, equals), text.slice(equals + 1)];
   if (name === '' || path === '') {
-    throw new AssayError('INVALID_ARGUMENT', `"${text}" is not NAME=FILE.onnx, NAME=FOLDER or FOLDER`);
+    throw new AssayError('INVALID_ARGUMENT', `"${text}" is not NAME=FILE.onnx, NAME=FOLDER, NAME=URL or FOLDER`);
   }
-  return { name, path: resolve(cwd, path) };
+  return { name, path: locate(path, cwd) };
+}
+
+function locate(text: string, cwd: string): string {
+  return /^[a-z][a-z0-9+.-]*:\/\//.test(text) ? text : resolve(cwd, text);
 }
 
 /** What the standalone process reads besides inference is in the same environment, and no mistake. */

@@ -22,6 +22,7 @@ export type {
   OutputTensor,
   ScoredRows,
   Scorer,
+  ScorerFindings,
   ScorerOptions,
   SubmitOptions,
   TensorData,

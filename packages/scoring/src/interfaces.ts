@@ -191,8 +191,19 @@ export interface ScorerOptions {
   readonly onEnded?: (why: string) => void;
   /** Where packed graphs are kept, by digest. Without it they are made anew at each load. */
   readonly cacheDir?: string;
+  /**
+   * What loading the same package found out before, in this process and with the same options: it is loaded in the way that
+   * was chosen then, and only its golden records are repeated.
+   */
+  readonly found?: ScorerFindings | undefined;
   readonly signal?: AbortSignal;
 }
+
+/** What loading a version found out, at the price of some hundred runs. */
+export type ScorerFindings = Pick<
+  Scorer,
+  'digest' | 'call' | 'place' | 'batching' | 'batchInvariant' | 'repeatable' | 'packed' | 'notes' | 'measured'
+>;
 
 /** One loaded version. */
 export interface Scorer {

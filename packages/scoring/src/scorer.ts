@@ -83,7 +83,16 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
     return graph;
   };
   let chosen: LoadedGraph | undefined;
+  const facts = { signature: source.signature, digest: source.digest, maxBatchRows };
+  const classified = executionClass({ threads, graphOptimization, provider });
   try {
+    const { found } = options;
+    if (found?.digest === source.digest) {
+      place = found.place;
+      const packed = found.packed ? await cachedPackedGraph(model, source.digest, options.cacheDir) : undefined;
+      chosen = await open({ call: found.call, ...(packed === undefined ? {} : { packed }) });
+      return scorerOf(chosen, { ...found, ...facts, executionClass: classified, packed: packed !== undefined });
+    }
     const notes: string[] = [];
     const reference = await open({ call: 'public' });
     const invarianceRows = Math.max(MIN_INVARIANCE_ROWS, maxBatchRows);
@@ -131,14 +140,12 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
       }
     }
     return scorerOf(chosen, {
-      signature: source.signature,
-      digest: source.digest,
-      executionClass: executionClass({ threads, graphOptimization, provider }),
+      ...facts,
+      executionClass: classified,
       call: chosenWay.call,
       place,
       repeatable: reproducible,
       ...invariance,
-      maxBatchRows,
       packed: chosenWay.packed !== undefined,
       notes,
       measured,

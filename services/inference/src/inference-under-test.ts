@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, loadConfig, type Service } from '@assay/runtime';
 import { type InferenceConfig, inferenceConfig } from './config.ts';
+import type { ModelSource } from './routing/open-source.ts';
 import { createStaticModels, type StaticModel } from './routing/static-source.ts';
 import { createService } from './service.ts';
 
@@ -39,11 +40,14 @@ export async function serveStatic(
   models: readonly StaticModel[],
   flags: Flags = {},
 ): Promise<InferenceUnderTest> {
-  const source = await createStaticModels(models, { workDir: join(dir, 'made') });
+  return serveModels(dir, await createStaticModels(models, { workDir: join(dir, 'made') }), flags);
+}
+
+export async function serveModels(dir: string, models: ModelSource, flags: Flags = {}): Promise<InferenceUnderTest> {
   const config = loadConfig(inferenceConfig, {
     flags: { port: 0, logLevel: 'silent', cacheDir: join(dir, 'cache'), ...flags },
   });
-  return startService(await createService(config, { models: source, log: silent() }));
+  return startService(await createService(config, { models, log: silent() }));
 }
 
 /** @param overrides what no flag can set: secrets, and values beyond the limits of settings */

@@ -20,17 +20,22 @@ export interface MadeModel extends WrittenPackage {
 const LINEAGE = { datasetSha256s: [], libraries: {}, metrics: {} };
 const CREATED_AT = '2026-01-01T00:00:00Z';
 
-/** A model whose one output is `number`, whatever it is asked. `broken`: its golden record expects another number. */
-export async function versionModel(parent: string, number: number, broken = false): Promise<MadeModel> {
+/** A graph whose one output is `number`, whatever it is asked. */
+export function versionGraph(number: number): Uint8Array {
   const graph = new GraphBuilder();
   const x = graph.input('x', 'float32', ['N', 1]);
   const zero = graph.node('Mul', [x, graph.constant(float32Tensor([0]))]);
   const zeros = graph.node('Cast', [zero], { attributes: { to: attribute.elementType('int64') } });
   graph.node('Add', [zeros, graph.constant(int64Tensor([number]))], { outputs: ['version'] });
   graph.output('version', 'int64', ['N', 1]);
+  return graph.build();
+}
+
+/** A model whose one output is `number`, whatever it is asked. `broken`: its golden record expects another number. */
+export async function versionModel(parent: string, number: number, broken = false): Promise<MadeModel> {
   const dir = join(parent, `version-${number}${broken ? '-broken' : ''}`);
   const written = await writePackage(dir, {
-    onnx: graph.build(),
+    onnx: versionGraph(number),
     signature: {
       features: [{ name: 'x', dtype: 'float32', shape: [], nullable: false }],
       outputs: [{ name: 'version', dtype: 'int64', shape: [] }],

@@ -226,7 +226,7 @@ export class LiveSet {
   }
 
   async #wakeUp(live: LiveVersion, stop: AbortSignal): Promise<void> {
-    const held = await this.#load(live.version, this.#wakeSlots, stop);
+    const held = await this.#load(live.version, this.#wakeSlots, stop, live.loaded);
     if (stop.aborted) {
       await this.#close(held);
       throw stop.reason;
@@ -238,13 +238,13 @@ export class LiveSet {
   }
 
   /** Loads it once there is a slot and room. */
-  #load(version: RoutedVersion, slots: Slots, stop: AbortSignal): Promise<Held> {
+  #load(version: RoutedVersion, slots: Slots, stop: AbortSignal, before?: LoadedVersion): Promise<Held> {
     const { load, loadTimeoutMs } = this.#options;
     const bytes = this.#sizeOf(version);
     const loadInRoom = async (signal: AbortSignal): Promise<Held> => {
       await this.#budget?.reserve(bytes, signal);
       try {
-        return { loaded: await load(version, signal), bytes };
+        return { loaded: await load(version, signal, before), bytes };
       } catch (error) {
         this.#budget?.leave(bytes);
         this.#budget?.free(bytes);

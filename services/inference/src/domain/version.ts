@@ -8,7 +8,7 @@
  * - *resting*: a live version that was unloaded to save memory; the next request to it loads it again, which *wakes* it.
  */
 import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
-import type { Explanation, InputBatch, ScoredRows } from '@assay/scoring';
+import type { Explanation, InputBatch, ScoredRows, ScorerFindings } from '@assay/scoring';
 import type { CacheWatcher, VersionCache } from '@assay/scoring/response-cache';
 import type { LimitName } from './endpoint-limits.ts';
 import type { ScoreStatistics } from './score-statistics.ts';
@@ -44,6 +44,8 @@ export interface LoadedVersion {
   readonly repeatable: boolean;
   /** Most rows of one run. */
   readonly maxBatchRows: number;
+  /** What loading it found out: it is loaded again in a fraction of the time. */
+  readonly findings?: ScorerFindings | undefined;
   score(append: AppendRows, options: RunOptions): Promise<ScoredRows>;
   /**
    * What each feature added to the raw score of these records, in their order; some tenths of a millisecond a record.
@@ -57,9 +59,14 @@ export interface LoadedVersion {
 
 /**
  * Fetches, checks the digests of, loads and self-tests a version; it must not take traffic before.
+ * @param before the same version as it was loaded earlier in this process
  * @throws UNPROCESSABLE_MODEL when the package is wrong, UNAVAILABLE when it cannot be had now
  */
-export type LoadVersion = (version: RoutedVersion, signal: AbortSignal) => Promise<LoadedVersion>;
+export type LoadVersion = (
+  version: RoutedVersion,
+  signal: AbortSignal,
+  before?: LoadedVersion,
+) => Promise<LoadedVersion>;
 
 /**
  * Where the routing snapshot comes from. Gives the newest one at once when its revision is not `after`; else when it has

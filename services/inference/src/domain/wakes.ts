@@ -101,7 +101,7 @@ export class Wakes {
 
 /** What stays of a version that rests: what is known of it, and none of its memory. */
 export function atRest(loaded: LoadedVersion): LoadedVersion {
-  const { signature, outputTails, details, measured, maxBatchRows, repeatable } = loaded;
+  const { signature, outputTails, details, measured, maxBatchRows, repeatable, findings } = loaded;
   const refuse = () => Promise.reject(new AssayError('INTERNAL', 'a version was asked to score while it rested'));
   return {
     signature,
@@ -110,6 +110,7 @@ export function atRest(loaded: LoadedVersion): LoadedVersion {
     measured,
     maxBatchRows,
     repeatable,
+    findings,
     score: refuse,
     explain: refuse,
     queuedRows: 0,

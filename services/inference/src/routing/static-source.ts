@@ -11,7 +11,9 @@ import {
   type Signature,
 } from '@assay/contracts';
 import { MANIFEST_FILE, MODEL_FILE, type ModelPackage, openPackage } from '@assay/model-package';
+import { Slots } from '../domain/slots.ts';
 import type { PackageSource, RoutingSource } from '../domain/version.ts';
+import { fetchModel, isModelUrl } from './model-url.ts';
 import type { ModelSource } from './open-source.ts';
 import { makePackage } from './plain-onnx.ts';
 
@@ -20,13 +22,13 @@ export interface StaticModel {
   readonly name?: string;
   /**
    * An ONNX file; a package (`assay.json` beside its files); a folder `model.onnx`; a model (folders `1`, `2`, … of either);
-   * or, without a name, a folder of models.
+   * or, without a name, a folder of models. Or the URL of one: `file://`, `s3://`, `az://` (model-url.ts).
    */
   readonly path: string;
 }
 
 export interface StaticModelsOptions {
-  /** Where packages are made for plain ONNX files. */
+  /** Where packages are made for plain ONNX files, and models of URLs are kept. */
   readonly workDir: string;
   readonly defaultTimeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -37,7 +39,12 @@ interface FoundVersion {
   readonly number: number;
   /** An ONNX file or the folder of a package. */
   readonly path: string;
+  /** As a person named it. */
+  readonly from: string;
 }
+
+/** Models of URLs are fetched so many at a time. */
+const MAX_FETCHES = 4;
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
@@ -50,7 +57,15 @@ export async function createStaticModels(
   models: readonly StaticModel[],
   options: StaticModelsOptions,
 ): Promise<ModelSource> {
-  const found = (await Promise.all(models.map(findVersions))).flat();
+  const fetches = new Slots(MAX_FETCHES);
+  const located = models.map(async (model) => {
+    const versions = await findVersions(await locate(model, options, fetches));
+    return versions.map((version) => ({
+      ...version,
+      from: isModelUrl(model.path) ? withoutParameters(model.path) : version.path,
+    }));
+  });
+  const found = (await Promise.all(located)).flat();
   checkNames(found);
   const dirs = new Map<string, string>();
   const endpoints = new Map<string, { contract: Signature; versions: RoutedVersion[] }>();
@@ -74,7 +89,19 @@ export async function createStaticModels(
   return { routing: fixedRouting(snapshot), packages: fixedPackages(dirs), isStatic: true };
 }
 
-async function findVersions({ name, path }: StaticModel): Promise<FoundVersion[]> {
+/** The same model on this disk. */
+async function locate(model: StaticModel, options: StaticModelsOptions, fetches: Slots): Promise<StaticModel> {
+  if (!isModelUrl(model.path)) return model;
+  const { workDir, signal = new AbortController().signal } = options;
+  const fetchIt = () => fetchModel(model.path, { dir: join(workDir, 'fetched'), signal });
+  return { ...model, path: await fetches.run(fetchIt, signal) };
+}
+
+function withoutParameters(url: string): string {
+  return url.replace(/[?#].*$/, '');
+}
+
+async function findVersions({ name, path }: StaticModel): Promise<Omit<FoundVersion, 'from'>[]> {
   const kind = await kindOf(path);
   const model = name ?? basename(resolve(path), extname(path) === '.onnx' ? '.onnx' : '');
   if (kind === 'version') return [{ model, number: 1, path: await versionPath(path) }];
@@ -133,7 +160,7 @@ function checkNames(found: readonly FoundVersion[]): void {
   }
 }
 
-async function openFound({ path, model }: FoundVersion, options: StaticModelsOptions): Promise<ModelPackage> {
+async function openFound({ path, model, from }: FoundVersion, options: StaticModelsOptions): Promise<ModelPackage> {
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   const isPackage = (await stat(path)).isDirectory();
   try {
@@ -141,7 +168,7 @@ async function openFound({ path, model }: FoundVersion, options: StaticModelsOpt
   } catch (thrown) {
     const error = AssayError.from(thrown);
     if (error.code === 'INTERNAL') throw thrown;
-    throw new AssayError(error.code, `cannot serve "${model}" from ${path}: ${error.message}`, {
+    throw new AssayError(error.code, `cannot serve "${model}" from ${from}: ${error.message}`, {
       details: error.details,
       cause: thrown,
     });

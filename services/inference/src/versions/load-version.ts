@@ -11,6 +11,7 @@ import {
   createScorer,
   type Explainer,
   type Scorer,
+  type ScorerFindings,
   type ScorerOptions,
 } from '@assay/scoring';
 import type { InferenceConfig } from '../config.ts';
@@ -38,7 +39,7 @@ export interface VersionLoaderOptions {
 }
 
 export function createVersionLoader(options: VersionLoaderOptions): LoadVersion {
-  return async (version, signal) => {
+  return async (version, signal, before) => {
     const pkg = await openVersion(options.packages, version, signal);
     const scorer = await createScorer(pkg, {
       maxBatchRows: options.maxBatchRows,
@@ -48,8 +49,10 @@ export function createVersionLoader(options: VersionLoaderOptions): LoadVersion 
       place: options.place,
       onEnded: (why) => options.observer.versionCrashed(version, why),
       cacheDir: options.graphCacheDir,
+      found: before?.findings,
       signal,
     });
+    if (before !== undefined) return serve(scorer, pkg, before.outputTails, options);
     for (const note of scorer.notes) options.log.info({ versionId: version.id, note }, 'about the version');
     return serve(scorer, pkg, await outputTailsOf(scorer, pkg), options);
   };
@@ -106,6 +109,7 @@ function serve(
     },
     measured: { oneRowMs: scorer.measured.oneRowUs / 1000, fullBatchMs: scorer.measured.fullBatchUs / 1000 },
     maxBatchRows: scorer.maxBatchRows,
+    findings: findingsOf(scorer),
     score: (append, runOptions) => batcher.submit(append, runOptions),
     explain: async (records, runOptions) => (await explainer.open()).explain(records, runOptions),
     get queuedRows() {
@@ -121,6 +125,21 @@ function serve(
       }
     },
   };
+}
+
+/** Without the scorer itself, which would keep its session. */
+function findingsOf({
+  digest,
+  call,
+  place,
+  batching,
+  batchInvariant,
+  repeatable,
+  packed,
+  notes,
+  measured,
+}: Scorer): ScorerFindings {
+  return { digest, call, place, batching, batchInvariant, repeatable, packed, notes, measured };
 }
 
 /** Most versions are never asked why: the second session that explaining needs is opened at the first question. */
