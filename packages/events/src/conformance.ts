@@ -74,9 +74,11 @@ export function describeEventBus(name: string, open: () => Promise<EventBusUnder
       const bus = await connect();
       const { seen } = await collect(bus, { delivery: { group: 'g' }, from: 'earliest' });
       for (let i = 0; i < 300; i += 30) await bus.publish(topic, [...events('a', 30, i), ...events('b', 30, i)]);
-      await eventually(() => distinct(sequences(seen, 'b')).length).toBe(300);
-      expect(distinct(sequences(seen, 'a'))).toEqual(upTo(300));
-      expect(distinct(sequences(seen, 'b'))).toEqual(upTo(300));
+      // Each subject by itself: they may be in two partitions.
+      for (const subject of ['a', 'b']) {
+        await eventually(() => distinct(sequences(seen, subject)).length).toBe(300);
+        expect(distinct(sequences(seen, subject))).toEqual(upTo(300));
+      }
     });
 
     it('gives every broadcast subscriber every event, and a group each event once', async () => {
