@@ -54,6 +54,8 @@ async function walksInSqlite<Tables>(trx: Transaction<Tables>, query: CompiledQu
   const steps = rows.map(({ detail }) => detail);
   const endsEarly = /\blimit\b/i.test(query.sql) && !steps.some((step) => step.startsWith('USE TEMP B-TREE FOR ORDER'));
   return steps.filter((step) => {
+    // What is not deleted is nearly all there is.
+    if (/^SEARCH .*\(deleted_at=\?\)/.test(step)) return true;
     const name = /^SCAN (\S+)/.exec(step)?.[1];
     if (name === undefined || step.startsWith('SCAN CONSTANT ROW')) return false;
     // A subquery is what was found.

@@ -58,4 +58,12 @@ describe('a registry that is in use', () => {
     const sorted = walksOf(database, (db) => sql`select name from models order by description limit 1`.execute(db));
     expect(await sorted).toHaveLength(1);
   });
+
+  it('would be told that SQLite finds all that is not deleted by an index, which is a walk too', async () => {
+    if (!databaseUrlOf(dir).startsWith('sqlite:')) return; // PostgreSQL knows how many there are
+    await sql`create index by_its_end on models (deleted_at)`.execute(database.db);
+    const walks = await walksOf(database, (db) => sql`select * from models where deleted_at is null`.execute(db));
+    expect(walks).toEqual([expect.stringContaining('by_its_end')]);
+    await sql`drop index by_its_end`.execute(database.db);
+  });
 });

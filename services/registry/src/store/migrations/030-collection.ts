@@ -1,11 +1,12 @@
-import type { Migration } from '@assay/database';
+import type { AnyTables, Migration } from '@assay/database';
+import { type Kysely, sql } from 'kysely';
 
 /** Deleting what could not be deleted before, until when it can be restored, and the garbage collector's own tables. */
 export const collectionMigration: Migration = {
   name: '030-collection',
   async up(db) {
-    await db.schema.createIndex('models_by_deletion').on('models').column('deleted_at').execute();
-    await db.schema.createIndex('versions_by_deletion').on('versions').column('deleted_at').execute();
+    await indexDeleted(db, 'models');
+    await indexDeleted(db, 'versions');
 
     await db.schema
       .alterTable('datasets')
@@ -25,20 +26,16 @@ export const collectionMigration: Migration = {
       .alterTable('dataset_versions')
       .addColumn('revision', 'bigint', (c) => c.notNull().defaultTo(1))
       .execute();
-    await db.schema.createIndex('dataset_versions_by_deletion').on('dataset_versions').column('deleted_at').execute();
+    await indexDeleted(db, 'dataset_versions');
 
     // What was deleted before its time was kept is as if it were deleted now.
     const now = Date.now();
     for (const table of ['mlflow_runs', 'mlflow_experiments']) {
       await db.schema.alterTable(table).addColumn('deleted_at', 'bigint').execute();
       await db.updateTable(table).set({ deleted_at: now }).where('lifecycle', '=', 'deleted').execute();
-      await db.schema.createIndex(`${table}_by_deletion`).on(table).column('deleted_at').execute();
+      await indexDeleted(db, table);
     }
-    await db.schema
-      .createIndex('mlflow_logged_models_by_deletion')
-      .on('mlflow_logged_models')
-      .column('deleted_at')
-      .execute();
+    await indexDeleted(db, 'mlflow_logged_models');
 
     await db.schema
       .createTable('blob_claims')
@@ -66,3 +63,13 @@ export const collectionMigration: Migration = {
     await db.insertInto('collector').values({ singleton: 1, owner: null, until_ms: 0, ended_at: 0 }).execute();
   },
 };
+
+/** Of what is deleted alone: SQLite would find all that is not by an index of both, rather than by the one that is meant. */
+async function indexDeleted(db: Kysely<AnyTables>, table: string): Promise<void> {
+  await db.schema
+    .createIndex(`${table}_by_deletion`)
+    .on(table)
+    .column('deleted_at')
+    .where(sql.ref('deleted_at'), 'is not', null)
+    .execute();
+}
