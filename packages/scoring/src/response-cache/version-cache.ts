@@ -49,7 +49,7 @@ export interface Follower {
   leftAlone(row: RowCopy, isOfRow: boolean): void;
 }
 
-/** What an entry costs besides its data, and each of its outputs: objects, measured on Node 26. */
+/** What an entry costs besides its data, and each of its outputs: objects. Estimated from their fields, not measured. */
 const ENTRY_BYTES = 480;
 const OUTPUT_BYTES = 260;
 /** The hand spares so many in a row at most: a request does not wait for it to go all the way round. */
