@@ -10,6 +10,7 @@ export {
 export type { Retention } from './event-log.ts';
 export { ignoreStale } from './ignore-stale.ts';
 export { type LeaseStore, withLease } from './lease.ts';
+export { type LeaseRow, leaseRow } from './lease-row.ts';
 export { type OpenEventBusOptions, openEventBus } from './open-event-bus.ts';
 export {
   type OutboxPublisher,

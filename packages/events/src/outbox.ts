@@ -13,7 +13,8 @@ import type { Logger } from '@assay/runtime';
 import type { Kysely, Transaction } from 'kysely';
 import { checkName, deserializeEvent, serializeEvent } from './check-events.ts';
 import type { EventBus } from './event-bus.ts';
-import { type LeaseStore, withLease } from './lease.ts';
+import { withLease } from './lease.ts';
+import { leaseRow } from './lease-row.ts';
 import { backoffMs, createWaker, pause } from './waker.ts';
 
 interface OutboxTables {
@@ -106,7 +107,7 @@ export function startOutboxPublisher<Tables>(options: OutboxPublisherOptions<Tab
   const waker = createWaker();
   const owner = randomUUID();
   const stopListening = database.onCommit(waker.wake);
-  const lease = outboxLease(db);
+  const lease = leaseRow(db, 'outbox_lease');
 
   async function publishAll(signal: AbortSignal): Promise<void> {
     try {
@@ -157,22 +158,4 @@ export function startOutboxPublisher<Tables>(options: OutboxPublisherOptions<Tab
       await done;
     },
   };
-}
-
-function outboxLease(db: Kysely<OutboxTables>) {
-  const update = () => db.updateTable('outbox_lease').where('id', '=', ONLY);
-  const changed = (result: { numUpdatedRows: bigint }): boolean => result.numUpdatedRows > 0n;
-  return {
-    acquire: async (owner: string, untilMs: number) =>
-      changed(
-        await update()
-          .set({ owner, until_ms: untilMs })
-          .where((e) => e.or([e('owner', 'is', null), e('owner', '=', owner), e('until_ms', '<=', Date.now())]))
-          .executeTakeFirst(),
-      ),
-    renew: async (owner: string, untilMs: number) =>
-      changed(await update().set({ until_ms: untilMs }).where('owner', '=', owner).executeTakeFirst()),
-    release: async (owner: string) =>
-      changed(await update().set({ owner: null, until_ms: 0 }).where('owner', '=', owner).executeTakeFirst()),
-  } satisfies LeaseStore & Record<string, unknown>;
 }

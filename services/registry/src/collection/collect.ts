@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { BlobStore, ListedBlob } from '@assay/blobs';
 import { AssayError, type Collection, MAX_COLLECTED_ITEMS } from '@assay/contracts';
-import { withLease } from '@assay/events';
+import { leaseRow, withLease } from '@assay/events';
 import type { Logger } from '@assay/runtime';
 import { inChunks } from '../store/blob-claims.ts';
 import type { Actor, Store } from '../store/change.ts';
@@ -22,7 +22,6 @@ import {
   takeOver,
 } from '../store/condemned-blobs.ts';
 import { type ExpiredRow, expiredRows } from '../store/expired.ts';
-import { leaseRow } from '../store/lease-row.ts';
 import { purge, purgeMetrics } from '../store/purge.ts';
 import { namedKeys } from './named-keys.ts';
 

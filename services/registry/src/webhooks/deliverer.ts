@@ -4,13 +4,12 @@
  * between an answer and its mark it sends again, with the same id: receivers see a duplicate, never a loss.
  */
 import { randomUUID } from 'node:crypto';
-import { createWaker, pause, withLease } from '@assay/events';
+import { createWaker, leaseRow, pause, withLease } from '@assay/events';
 import { childTraceparent, type Logger, newId } from '@assay/runtime';
 import { WEBHOOKS } from '../domain/principals.ts';
 import { verdictOf } from '../domain/webhook-retry.ts';
 import type { RegistryMetrics } from '../metrics.ts';
 import type { Store } from '../store/change.ts';
-import { leaseRow } from '../store/lease-row.ts';
 import type { WebhookDeliveriesTable, WebhooksTable } from '../store/tables.ts';
 import {
   type DueWebhook,
