@@ -70,7 +70,8 @@ function found(targets: Readonly<Record<string, RawTarget>>, what: string): RawT
 
 /** Fills a server by its own REST, and gives what it is asked then. */
 async function prepare(server: Tracking): Promise<Readonly<Record<string, RawTarget>>> {
-  const { experiment_id: experimentId } = await call(server, '/experiments/create', { name: MODEL });
+  const experiment = await call<{ experiment_id: string }>(server, '/experiments/create', { name: MODEL });
+  const experimentId = experiment.experiment_id;
   await call(server, '/registered-models/create', { name: MODEL });
   const version = { name: MODEL, source: 's3://elsewhere/model' };
   await call(server, '/model-versions/create', version);
@@ -78,7 +79,8 @@ async function prepare(server: Tracking): Promise<Readonly<Record<string, RawTar
   const now = Date.now();
   let runId = '';
   for (let i = 0; i < RUNS; i++) {
-    const made = await call(server, '/runs/create', { experiment_id: experimentId, start_time: now + i });
+    const run = { experiment_id: experimentId, start_time: now + i };
+    const made = await call<{ run: { info: { run_id: string } } }>(server, '/runs/create', run);
     runId = made.run.info.run_id;
     const params = ['depth', 'rounds', 'rate', 'seed'].map((key) => ({ key, value: String(i % 7) }));
     const metrics = ['auc', 'loss', 'f1'].map((key) => ({ key, value: (i % 100) / 100, timestamp: now, step: 0 }));
@@ -108,13 +110,12 @@ async function prepare(server: Tracking): Promise<Readonly<Record<string, RawTar
   };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the answers of two servers, each field used at once
-async function call({ name, url }: Tracking, path: string, body: unknown): Promise<any> {
+async function call<Answer>({ name, url }: Tracking, path: string, body: unknown): Promise<Answer> {
   const headers = { 'content-type': 'application/json' };
   const response = await fetch(url + API + path, { method: 'POST', headers, body: JSON.stringify(body) });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${name} answers ${path} with ${response.status}: ${text}`);
-  return JSON.parse(text);
+  return JSON.parse(text) as Answer; // by MLflow's protocol, which both servers speak
 }
 
 function startRegistry(dir: string): Promise<Tracking> {

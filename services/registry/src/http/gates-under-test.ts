@@ -1,6 +1,6 @@
 /** For tests of gates: a registry with people and their keys, and models of four versions each. */
 import type { AuditEntry, Gates, Version } from '@assay/contracts';
-import { expect } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { type KeyedRegistry, startKeyedRegistry } from '../keys-under-test.ts';
 import { makePackage } from '../registry-under-test.ts';
 
@@ -8,7 +8,7 @@ const DATASET = 'd'.repeat(64);
 /** Version 3 of each model says that it is of this job. */
 export const JOB = `job_${'0'.repeat(26)}`;
 
-export interface GatedRegistry extends AsyncDisposable {
+export interface GatedRegistry {
   readonly registry: KeyedRegistry;
   /** Two of bob, and one each of the others. */
   readonly keys: Readonly<Record<'admin' | 'ada' | 'bob' | 'bob2' | 'cleo' | 'inference', string>>;
@@ -18,7 +18,31 @@ export interface GatedRegistry extends AsyncDisposable {
   auditOf(action: string): Promise<AuditEntry[]>;
 }
 
-export async function startGatedRegistry(): Promise<GatedRegistry> {
+/** One for all tests of a file. @returns what there is once they run */
+export function useGatedRegistry(): GatedRegistry {
+  let running: GatedRegistry | undefined;
+  beforeAll(async () => {
+    running = await startGatedRegistry();
+  });
+  afterAll(() => running?.registry[Symbol.asyncDispose]());
+  const started = (): GatedRegistry => {
+    if (running === undefined) throw new Error('no registry before the tests run');
+    return running;
+  };
+  return {
+    get registry() {
+      return started().registry;
+    },
+    get keys() {
+      return started().keys;
+    },
+    newModel: () => started().newModel(),
+    setGates: (model, gates) => started().setGates(model, gates),
+    auditOf: (action) => started().auditOf(action),
+  };
+}
+
+async function startGatedRegistry(): Promise<GatedRegistry> {
   const registry = await startKeyedRegistry();
   const key = async (principal: string) =>
     (await registry.makeKey({ principal, scopes: ['read', 'register', 'promote'] })).secret;
@@ -70,7 +94,6 @@ export async function startGatedRegistry(): Promise<GatedRegistry> {
     async auditOf(action) {
       return (await registry.call(keys.admin, 'GET', `/v1/audit?action=${action}&limit=1000`)).body.items;
     },
-    [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose](),
   };
 }
 

@@ -1,21 +1,12 @@
 /** What somebody would try who may move things, and may not force them. */
 import type { AuditEntry, ShadowCounts, Version } from '@assay/contracts';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { KeyedRegistry } from '../keys-under-test.ts';
-import { aliasOf, approvalsOf, type GatedRegistry, places, startGatedRegistry } from './gates-under-test.ts';
+import { describe, expect, it } from 'vitest';
+import { aliasOf, approvalsOf, places, useGatedRegistry } from './gates-under-test.ts';
 
-let registry: KeyedRegistry;
-let keys: GatedRegistry['keys'];
-let newModel: GatedRegistry['newModel'];
-let setGates: GatedRegistry['setGates'];
-let auditOf: GatedRegistry['auditOf'];
+const gated = useGatedRegistry();
+const { newModel, setGates, auditOf } = gated;
 
-beforeAll(async () => {
-  ({ registry, keys, newModel, setGates, auditOf } = await startGatedRegistry());
-});
-afterAll(() => registry[Symbol.asyncDispose]());
-
-const asAda = (method: string, path: string, body?: unknown) => registry.call(keys.ada, method, path, body);
+const asAda = (method: string, path: string, body?: unknown) => gated.registry.call(gated.keys.ada, method, path, body);
 const all = (version: Version | undefined) => [{ versionId: version?.id, weight: 10_000 }];
 
 it('an approval that is withdrawn while the alias moves counts before, or the alias stays', async () => {
@@ -23,9 +14,9 @@ it('an approval that is withdrawn while the alias moves counts before, or the al
   await setGates(name, { approvals: 1 });
   let revision = 1;
   for (const version of [2, 3, 4, 2, 3, 4]) {
-    await registry.call(keys.bob, 'POST', approvalsOf(name, version), {});
+    await gated.registry.call(gated.keys.bob, 'POST', approvalsOf(name, version), {});
     const [withdrawn, moved] = await Promise.all([
-      registry.call(keys.bob, 'DELETE', approvalsOf(name, version)),
+      gated.registry.call(gated.keys.bob, 'DELETE', approvalsOf(name, version)),
       asAda('PUT', aliasOf(name), { version, expectedRevision: revision }),
     ]);
     expect(withdrawn.status).toBe(204);
@@ -108,7 +99,12 @@ describe('a version that must have been a shadow', () => {
     const report = async (endpoint: string, id: string, replica: string, counted: ShadowCounts, beside = one) => {
       const body = { endpointId: id, replica, sequence: 1, comparisons: [] as object[] };
       body.comparisons.push({ versionId: two, primaryVersionId: beside, counts: counted });
-      const told = await registry.call(keys.inference, 'POST', `/v1/endpoints/${endpoint}/shadow-reports`, body);
+      const told = await gated.registry.call(
+        gated.keys.inference,
+        'POST',
+        `/v1/endpoints/${endpoint}/shadow-reports`,
+        body,
+      );
       expect(told.status).toBe(204);
     };
     const move = () => asAda('PUT', aliasOf(name), { version: 2, expectedRevision: 1 });
