@@ -50,7 +50,6 @@ export async function buildBundle(root: string, outdir: string): Promise<{ files
     target: 'node24',
     sourcemap: true,
     sourcesContent: false,
-    keepNames: true,
     metafile: true,
     external: EXTERNAL,
     banner: { js: COMMONJS_NAMES },

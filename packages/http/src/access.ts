@@ -4,7 +4,8 @@
  * and Prometheus all know. Nothing else is read as a key: not a query, not a cookie, not another header.
  *
  * A key is checked against digests that the process holds (access-follow.ts), so that no call waits for another service,
- * and in constant time. That costs some 2 µs; nothing is remembered of a check, so that nothing outlives a revoked key.
+ * and in constant time. That costs some 2 µs; a door may remember what it found for as long as `held()` is the same, so
+ * that nothing outlives a revoked key.
  * Without keys the caller is `local`, may do everything, and the app listens on loopback only.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
@@ -68,6 +69,8 @@ export interface Access {
    * @throws AssayError UNAUTHENTICATED, PERMISSION_DENIED, or UNAVAILABLE when keys cannot be checked now
    */
   check(call: CheckedCall, needed: Exclude<RouteAccess, 'public' | 'own'>, endpoint?: string): Caller;
+  /** What keys are checked against now; undefined where there are no keys, or they cannot be checked. */
+  held(): HeldKeys | undefined;
   /** For `readyReport`: true, or why no key can be checked. */
   ready(): true | string;
 }
@@ -85,9 +88,9 @@ const NO_DIGEST = Buffer.alloc(32);
 
 export function createAccess({ log, registry, keys }: AccessOptions): Access {
   const { metrics } = createMetrics(accessMetrics, { registry });
-  const [held, age] = [metrics.keys.bind({}), metrics.age.bind({})];
+  const [count, age] = [metrics.keys.bind({}), metrics.age.bind({})];
   metrics.age.onScrape(() => age.set((keys?.ageMs ?? 0) / 1000));
-  metrics.keys.onScrape(() => held.set(keys?.size ?? 0));
+  metrics.keys.onScrape(() => count.set(keys?.size ?? 0));
   const digest = Buffer.alloc(32);
   const limiter = createLogLimiter(REFUSALS_LOGGED_PER_SECOND);
 
@@ -156,6 +159,13 @@ export function createAccess({ log, registry, keys }: AccessOptions): Access {
         throw refused('endpoint', call, new AssayError('PERMISSION_DENIED', message), caller.keyId ?? undefined);
       }
       return caller;
+    },
+    held() {
+      try {
+        return keys?.current();
+      } catch {
+        return undefined; // `check` says why
+      }
     },
     ready() {
       try {

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { AssayError } from '@assay/contracts';
 import { createLogLimiter, createSampler, type Logger, newId, parseTraceparent } from '@assay/runtime';
 import type { RouteAccess } from './access.ts';
-import { type Caller, LOCAL_CALLER } from './access-snapshot.ts';
+import { type Caller, type HeldKeys, LOCAL_CALLER } from './access-snapshot.ts';
 import type { App } from './app.ts';
 import { type ErrorRenderer, renderAssayError, retryAfterSeconds, toAssayError } from './errors.ts';
 import type { HttpLimits } from './limits.ts';
@@ -61,6 +61,11 @@ export interface Exchange {
    * @throws AssayError UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE
    */
   checkCaller(request: ArrivedRequest, needs: RouteNeeds): Caller | null;
+  /**
+   * What `checkCaller` judges by: while it is the same object, a call that is the same in all that is checked has the same
+   * caller. undefined where nothing may be remembered.
+   */
+  heldKeys(): HeldKeys | undefined;
   /** What was thrown as the answer in the form of its protocol. @param bodyBytes the route's limit, for the message */
   render(thrown: unknown, request: RequestHead, bodyBytes?: number): FailedAnswer;
   /** Logs a failed answer: what is the caller's fault at `debug`, the rest a few times a second. */
@@ -108,6 +113,7 @@ export function createExchange(state: AppState, recorder: HttpRecorder, options:
       if (access === 'public' || access === 'own') return null;
       return state.access.check({ authorizations, requestId: id, remoteAddress }, access, endpoint);
     },
+    heldKeys: () => state.access?.held(),
     render(thrown, { id, method, url, headers: asked }, bodyBytes = limits.bodyBytes) {
       const error = toAssayError(thrown, { bodyBytes, contentType: asked['content-type'] });
       const path = url.split('?', 1)[0] ?? '';

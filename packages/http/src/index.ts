@@ -11,7 +11,7 @@ export {
 export { accessSettings } from './access-config.ts';
 export { type FollowedKeys, type FollowKeysOptions, followKeys } from './access-follow.ts';
 export { formatKeyText, type KeyText, newSecret, parseKeyText, secretSha256 } from './access-key.ts';
-export { type Caller, LOCAL_CALLER } from './access-snapshot.ts';
+export { type Caller, type HeldKeys, LOCAL_CALLER } from './access-snapshot.ts';
 export {
   type App,
   createHttpApp,

@@ -3,7 +3,7 @@
  * It ends by being closed, or by being handed over, which waits until every request before is answered.
  */
 import type { Socket } from 'node:net';
-import type { Caller, Exchange, FailedAnswer, RequestHead } from '@assay/http';
+import type { Caller, Exchange, FailedAnswer, HeldKeys, RequestHead } from '@assay/http';
 import { type AnswerContext, type WireText, writeAnswer } from './answer.ts';
 import type { HandoverReason, LaneAnswer } from './interfaces.ts';
 import { type ParsedHead, RequestHeadReader } from './request-head.ts';
@@ -41,6 +41,8 @@ interface KnownHead {
   readonly bytes: Buffer;
   readonly head: ParsedHead;
   readonly match: Match;
+  /** Who was found to call with it, and by which keys. */
+  admitted: { readonly caller: Caller | null; readonly by: HeldKeys } | undefined;
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -187,7 +189,7 @@ export class LaneConnection {
     while (this.#phase === 'open' && this.#from < this.#to && this.#mayTake()) {
       const arrived = this.#arriving ?? this.#readHead();
       if (arrived === undefined) break;
-      const { head, match } = arrived;
+      const { head } = arrived;
       const bodyFrom = this.#from + head.sizeBytes;
       const end = bodyFrom + head.contentLength;
       if (end > this.#to) {
@@ -199,7 +201,7 @@ export class LaneConnection {
       this.#from = end;
       if (this.#from === this.#to) this.#hold(NOTHING, 0, 0, false);
       this.#sinceMs = undefined;
-      this.#take(head, match, body);
+      this.#take(arrived, body);
     }
     this.#isPumping = false;
     if (this.#phase === 'open' && this.#handover !== undefined && this.#pending.length === 0) this.#handOver();
@@ -223,9 +225,7 @@ export class LaneConnection {
   #readHead(): KnownHead | undefined {
     const known = this.#known;
     if (known !== undefined) {
-      const size = known.bytes.length;
-      const end = this.#from + size;
-      if (end <= this.#to && this.#held.compare(known.bytes, 0, size, this.#from, end) === 0) {
+      if (known.bytes.length <= this.#to - this.#from && standsAt(known.bytes, this.#held, this.#from)) {
         this.#reader.reset();
         return known;
       }
@@ -243,13 +243,14 @@ export class LaneConnection {
       return undefined;
     }
     const bytes = Buffer.from(this.#held.subarray(this.#from, this.#from + head.sizeBytes));
-    this.#known = { bytes, head, match };
+    this.#known = { bytes, head, match, admitted: undefined };
     return this.#known;
   }
 
-  #take(head: ParsedHead, { route, params }: Match, body: Buffer): void {
+  #take(known: KnownHead, body: Buffer): void {
     const { exchange } = this.#owner;
-    const { headers, method, path } = head;
+    const { headers, method, path } = known.head;
+    const { route, params } = known.match;
     const id = exchange.requestId(headers);
     const request = { id, method, url: path, headers };
     const slot: Slot = {
@@ -264,7 +265,7 @@ export class LaneConnection {
     this.#served++;
     exchange.began(this.socket);
     try {
-      this.#admit(slot, route.access, route.endpointParam === undefined ? undefined : params[route.endpointParam]);
+      this.#admit(slot, known);
       const answer = route.handle({ id, headers, socket: this.socket, params, body });
       if (answer instanceof Promise) {
         answer.then(
@@ -279,12 +280,18 @@ export class LaneConnection {
     }
   }
 
-  #admit(slot: Slot, access: Match['route']['access'], endpoint: string | undefined): void {
+  #admit(slot: Slot, known: KnownHead): void {
     const { exchange } = this.#owner;
     const { request } = slot;
     slot.closes = true; // behind the refusal of a Host
     exchange.checkHost({ headers: request.headers, httpVersion: '1.1' });
     slot.closes = false;
+    const heldKeys = exchange.heldKeys();
+    if (heldKeys !== undefined && known.admitted?.by === heldKeys) {
+      slot.caller = known.admitted.caller;
+      return;
+    }
+    const { access, endpointParam } = known.match.route;
     const { authorization } = request.headers;
     slot.caller = exchange.checkCaller(
       {
@@ -296,8 +303,9 @@ export class LaneConnection {
         authorizations: authorization === undefined ? NO_AUTHORIZATION : [authorization],
         remoteAddress: this.socket.remoteAddress,
       },
-      { access, endpoint },
+      { access, endpoint: endpointParam === undefined ? undefined : known.match.params[endpointParam] },
     );
+    if (heldKeys !== undefined) known.admitted = { caller: slot.caller, by: heldKeys };
   }
 
   #failed({ request }: Slot, error: unknown, bodyLimitBytes: number): FailedAnswer {
@@ -391,6 +399,16 @@ export class LaneConnection {
     this.release();
     this.#owner.handOver(this, rest, reason);
   }
+}
+
+/**
+ * Whether `bytes` stand at `from`. It takes as long wherever they differ: the key of the last caller is among them, and a
+ * proxy may send others' requests by the same connection.
+ */
+function standsAt(bytes: Buffer, held: Buffer, from: number): boolean {
+  let difference = 0;
+  for (let i = 0; i < bytes.length; i++) difference |= (bytes[i] ?? 0) ^ (held[from + i] ?? 0);
+  return difference === 0;
 }
 
 /** Why a head that is well-formed is not for the lane. */

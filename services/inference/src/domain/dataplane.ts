@@ -6,7 +6,7 @@ import { AssayError, type Door, type RoutedVersion, type Signature } from '@assa
 import type { Explanation, ScoredRows } from '@assay/scoring';
 import type { Convergence } from './convergence.ts';
 import { type EndpointLimiter, LimitReached } from './endpoint-limits.ts';
-import type { LiveSet } from './live-set.ts';
+import type { LiveSet, LiveVersion } from './live-set.ts';
 import {
   chooseVariant,
   findEndpoint,
@@ -100,58 +100,55 @@ export class Dataplane {
    *   rests and could not be woken in time
    */
   async score(name: string, read: ReadRows, options: ScoreOptions): Promise<Scored> {
+    const { live: liveSet, shadows, observer } = this.#options;
+    const { door, receivedAtMs, signal, sizeBytes = 0 } = options;
     let endpoint: ServedEndpoint | undefined;
     let variant: ServedVariant | undefined;
     let entered: EndpointLimiter | undefined;
+    let acquired: LiveVersion | undefined;
     try {
       endpoint = this.endpoint(name);
-      const limiter = options.door === 'kafka' ? undefined : endpoint.limiter; // records wait, and are not refused
+      const limiter = door === 'kafka' ? undefined : endpoint.limiter; // records wait, and are not refused
       if (limiter !== undefined) {
-        limiter.enter(options.receivedAtMs, options.sizeBytes ?? 0);
+        limiter.enter(receivedAtMs, sizeBytes);
         entered = limiter;
       }
       variant =
         options.version === undefined ? chooseVariant(endpoint, options.key) : pinnedVariant(endpoint, options.version);
-      const scored = await this.#run(endpoint, variant, limiter === undefined ? read : counted(read, limiter), options);
-      if (endpoint.shadows.length > 0) {
-        this.#options.shadows?.offer({ endpoint, variant, read, rows: scored.rows, sizeBytes: options.sizeBytes ?? 0 });
-      }
-      return scored;
-    } catch (thrown) {
-      const error = AssayError.from(thrown);
-      if (error instanceof LimitReached) this.#options.observer.limited(name, error.limit);
-      if (variant === undefined) this.#options.observer.refused(endpoint?.endpoint.name, error.code);
-      else variant.recorder.failed(error.code);
-      throw error;
-    } finally {
-      entered?.leave();
-    }
-  }
-
-  async #run(endpoint: ServedEndpoint, variant: ServedVariant, read: ReadRows, options: ScoreOptions): Promise<Scored> {
-    const { live, version, recorder } = variant;
-    if (live === undefined) throw notLoaded(endpoint, version);
-    const { door, receivedAtMs, timeoutMs = endpoint.endpoint.defaultTimeoutMs, signal } = options;
-    const limitMs = door === 'kafka' ? undefined : endpoint.endpoint.limits?.timeoutMs;
-    const longestMs = Math.min(this.#options.maxTimeoutMs, limitMs ?? Number.POSITIVE_INFINITY);
-    const deadlineMs = receivedAtMs + Math.min(timeoutMs, longestMs);
-    this.#options.live.acquire(live);
-    try {
-      if (live.isResting)
-        await this.#options.live.wake(live, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
-      const append = read(live.loaded.signature);
+      const { live, recorder } = variant;
+      if (live === undefined) throw notLoaded(endpoint, variant.version);
+      const deadlineMs = receivedAtMs + this.#timeoutMs(endpoint, options);
+      liveSet.acquire(live);
+      acquired = live;
+      if (live.isResting) await liveSet.wake(live, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
+      const append = (limiter === undefined ? read : counted(read, limiter))(live.loaded.signature);
       const explained = options.explained?.();
       // A record of a stream is its own, and reasons are found by a run of their own.
       const cache = door === 'kafka' || explained !== undefined ? undefined : variant.cache;
       const runOptions = signal === undefined ? { deadlineMs, cache } : { deadlineMs, signal, cache };
       const rows = await live.loaded.score(append, runOptions);
-      const totalMs = performance.now() - receivedAtMs;
-      recorder.scored(door, rows, totalMs);
-      if (explained === undefined) return { endpoint, variant, rows };
-      return { endpoint, variant, rows, explanations: await live.loaded.explain(explained, runOptions) };
+      recorder.scored(door, rows, performance.now() - receivedAtMs);
+      const scored: Scored =
+        explained === undefined
+          ? { endpoint, variant, rows }
+          : { endpoint, variant, rows, explanations: await live.loaded.explain(explained, runOptions) };
+      if (endpoint.shadows.length > 0) shadows?.offer({ endpoint, variant, read, rows, sizeBytes });
+      return scored;
+    } catch (thrown) {
+      const error = AssayError.from(thrown);
+      if (error instanceof LimitReached) observer.limited(name, error.limit);
+      if (variant === undefined) observer.refused(endpoint?.endpoint.name, error.code);
+      else variant.recorder.failed(error.code);
+      throw error;
     } finally {
-      this.#options.live.release(live);
+      if (acquired !== undefined) liveSet.release(acquired);
+      entered?.leave();
     }
+  }
+
+  #timeoutMs({ endpoint }: ServedEndpoint, { door, timeoutMs = endpoint.defaultTimeoutMs }: ScoreOptions): number {
+    const limitMs = door === 'kafka' ? undefined : endpoint.limits?.timeoutMs;
+    return Math.min(timeoutMs, this.#options.maxTimeoutMs, limitMs ?? Number.POSITIVE_INFINITY);
   }
 }
 

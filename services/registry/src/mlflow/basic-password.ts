@@ -7,6 +7,7 @@ const BASIC = /^Basic +([A-Za-z0-9+/]+=*)$/i;
 export function withBasicPassword(access: Access): Access {
   return {
     isRequired: access.isRequired,
+    held: () => access.held(),
     ready: () => access.ready(),
     check: (call, needed, endpoint) =>
       access.check({ ...call, authorizations: call.authorizations.map(asBearer) }, needed, endpoint),

@@ -16,30 +16,60 @@ const MAX_ID_LENGTH = 1024;
 const [QUOTE, BACKSLASH, COLON, COMMA, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE] = [
   34, 92, 58, 44, 91, 93, 123, 125,
 ] as const;
+const KEYS = {
+  id: Buffer.from('id'),
+  inputs: Buffer.from('inputs'),
+  name: Buffer.from('name'),
+  datatype: Buffer.from('datatype'),
+  shape: Buffer.from('shape'),
+  data: Buffer.from('data'),
+};
+const [FP32, FP64] = [Buffer.from(DATATYPE_OF.float32), Buffer.from(DATATYPE_OF.float64)];
+
+/** What a feature looks like on the wire. */
+interface ScannableFeature {
+  readonly name: string;
+  readonly nameBytes: Buffer;
+  readonly datatype: typeof FP32;
+  /** The shape of a row. */
+  readonly tail: readonly number[];
+  /** The number of the last scan that found it: a request gives each feature once. */
+  foundBy: number;
+}
 
 /** A signature that can be scanned. */
 interface Scannable {
-  /** What each feature is called on the wire. */
-  readonly datatypes: ReadonlyMap<string, string>;
+  /** In the order of the signature. */
+  readonly features: readonly ScannableFeature[];
+  readonly byName: ReadonlyMap<string, ScannableFeature>;
   readonly elementsPerRow: number;
 }
 
+/** What JSON has as it is, in ASCII. */
+const PLAIN_TEXT = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
 const scannables = new WeakMap<Signature, Scannable | null>();
+let scans = 0;
 
 function scannableOf(signature: Signature): Scannable | null {
   let known = scannables.get(signature);
   if (known === undefined) {
-    const { features } = signature;
-    const isScannable = features.every(({ dtype }) => dtype === 'float32' || dtype === 'float64');
-    known = isScannable
-      ? {
-          datatypes: new Map(features.map(({ name, dtype }) => [name, DATATYPE_OF[dtype]])),
-          elementsPerRow: features.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-        }
-      : null;
+    known = makeScannable(signature);
     scannables.set(signature, known);
   }
   return known;
+}
+
+function makeScannable(signature: Signature): Scannable | null {
+  const features: ScannableFeature[] = [];
+  let elementsPerRow = 0;
+  for (const { name, dtype, shape: tail } of signature.features) {
+    if ((dtype !== 'float32' && dtype !== 'float64') || !PLAIN_TEXT.test(name)) return null;
+    const datatype = dtype === 'float32' ? FP32 : FP64;
+    features.push({ name, nameBytes: Buffer.from(name), datatype, tail, foundBy: 0 });
+    elementsPerRow += elementCount(tail);
+  }
+  return { features, byName: new Map(features.map((feature) => [feature.name, feature])), elementsPerRow };
 }
 
 /** The rows of the body are in the batch; undefined: they are not, and the body is to be read the careful way. */
@@ -54,72 +84,75 @@ export function scanInferRequest(
   if (scannable === null || body[body.length - 1] !== CLOSE) return undefined;
   // A number and what is behind it are two bytes: a short body that claims many rows makes no room for them.
   const mostRows = Math.min(maxRows, Math.floor(body.length / 2 / scannable.elementsPerRow));
-  const { datatypes } = scannable;
   const scan = new Scan(body);
-  const filled = new Set<string>();
+  scans++;
   let id: string | undefined;
   let rows = 0;
-  let hasInputs = false;
+  let inputs = 0;
   if (!scan.takes(OPEN)) return undefined;
   do {
-    const key = scan.text();
-    if (key === undefined || !scan.takes(COLON)) return undefined;
-    if (key === 'id' && id === undefined) {
+    if (id === undefined && scan.takesKey(KEYS.id)) {
       id = scan.text();
       if (id === undefined || id.length > MAX_ID_LENGTH) return undefined;
-    } else if (key === 'inputs' && !hasInputs) {
-      hasInputs = true;
+    } else if (inputs === 0 && scan.takesKey(KEYS.inputs)) {
       if (!scan.takes(OPEN_LIST)) return undefined;
       do {
-        const found = scanInput(scan, datatypes, signature, batch, mostRows, filled);
+        const found = scanInput(scan, scannable, inputs, batch, mostRows);
         if (found === undefined || (rows > 0 && found !== rows)) return undefined;
         rows = found;
+        inputs++;
       } while (scan.takes(COMMA));
       if (!scan.takes(CLOSE_LIST)) return undefined;
     } else return undefined;
   } while (scan.takes(COMMA));
   if (!scan.takes(CLOSE) || !scan.isAtEnd || rows === 0) return undefined;
-  return batch.takeFloats(rows, filled.size) ? { id, rows } : undefined;
+  return batch.takeFloats(rows, inputs) ? { id, rows } : undefined;
 }
 
-/** One tensor, put where the next rows of the batch will be. @returns how many rows it has */
+/**
+ * One tensor, put where the next rows of the batch will be.
+ * @param position among the inputs of the request: mostly that of the feature in the signature
+ * @returns how many rows it has
+ */
 function scanInput(
   scan: Scan,
-  datatypes: ReadonlyMap<string, string>,
-  signature: Signature,
+  { features, byName }: Scannable,
+  position: number,
   batch: InputBatch,
   maxRows: number,
-  filled: Set<string>,
 ): number | undefined {
-  let name: string | undefined;
-  let datatype: string | undefined;
+  let feature: ScannableFeature | undefined;
+  let datatype: Buffer | undefined;
   let shape: readonly number[] | undefined;
   if (!scan.takes(OPEN)) return undefined;
-  for (;;) {
-    const key = scan.text();
-    if (key === undefined || !scan.takes(COLON)) return undefined;
-    if (key === 'name' && name === undefined) name = scan.text();
-    else if (key === 'datatype' && datatype === undefined) datatype = scan.text();
-    else if (key === 'shape' && shape === undefined) shape = scan.dimensions();
-    else if (key === 'data') break;
-    else return undefined;
+  while (!scan.takesKey(KEYS.data)) {
+    if (feature === undefined && scan.takesKey(KEYS.name)) {
+      const next = features[position];
+      feature = next !== undefined && scan.takesText(next.nameBytes) ? next : byName.get(scan.text() ?? '');
+      if (feature === undefined) return undefined;
+    } else if (datatype === undefined && scan.takesKey(KEYS.datatype)) {
+      datatype = scan.takesText(FP32) ? FP32 : scan.takesText(FP64) ? FP64 : undefined;
+      if (datatype === undefined) return undefined;
+    } else if (shape === undefined && scan.takesKey(KEYS.shape)) {
+      shape = scan.dimensions();
+      if (shape === undefined) return undefined;
+    } else return undefined;
     if (!scan.takes(COMMA)) return undefined;
   }
-  const [rows = 0] = shape ?? [];
-  if (name === undefined || datatype === undefined || shape === undefined || rows < 1 || rows > maxRows)
+  if (feature === undefined || shape === undefined || datatype !== feature.datatype || feature.foundBy === scans) {
     return undefined;
-  if (filled.has(name) || datatypes.get(name) !== datatype || !scan.takes(OPEN_LIST)) return undefined;
-  if (!fits(shape, signature, name)) return undefined;
-  const column = batch.floats(name, rows);
+  }
+  const [rows = 0] = shape;
+  if (rows < 1 || rows > maxRows || !fits(shape, feature.tail) || !scan.takes(OPEN_LIST)) return undefined;
+  const column = batch.floats(feature.name, rows);
   if (column === undefined) return undefined;
   if (!scan.moveTo(scanFloats(scan.bytes, scan.at, column, rows)) || !scan.takes(CLOSE)) return undefined;
-  filled.add(name);
+  feature.foundBy = scans;
   return rows;
 }
 
 /** As read-infer-request.ts has it: a scalar is `[rows]` or `[rows, 1]`. */
-function fits(shape: readonly number[], { features }: Signature, name: string): boolean {
-  const tail = features.find((feature) => feature.name === name)?.shape ?? [];
+function fits(shape: readonly number[], tail: readonly number[]): boolean {
   if (tail.length === 0) return shape.length === 1 || (shape.length === 2 && shape[1] === 1);
   return shape.length === tail.length + 1 && tail.every((size, i) => shape[i + 1] === size);
 }
@@ -154,6 +187,23 @@ class Scan {
     if (this.bytes[this.#at] !== byte) return false;
     this.#at++;
     return true;
+  }
+
+  /** Goes past this text in quotes if it is next. */
+  takesText(text: Buffer): boolean {
+    this.#skipSpace();
+    const { bytes } = this;
+    const from = this.#at + 1;
+    const end = from + text.length;
+    if (bytes[from - 1] !== QUOTE || bytes[end] !== QUOTE) return false;
+    for (let i = 0; i < text.length; i++) if (bytes[from + i] !== text[i]) return false;
+    this.#at = end + 1;
+    return true;
+  }
+
+  /** Goes past this key if it is next. */
+  takesKey(key: Buffer): boolean {
+    return this.takesText(key) && this.takes(COLON);
   }
 
   /** A string without escapes, of printable ASCII. */
