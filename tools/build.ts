@@ -33,12 +33,22 @@ export function entryPoints(root: string): Record<string, string> {
   return entries;
 }
 
-/** Builds everything, then takes the place of `outdir`, so that a build that fails leaves the old one. */
-export async function buildBundle(root: string, outdir: string): Promise<{ files: number; sizeBytes: number }> {
+/**
+ * Builds everything, then takes the place of `outdir`, so that a build that fails leaves the old one.
+ * @param more entries besides those of `entryPoints`
+ */
+export async function buildBundle(
+  root: string,
+  outdir: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<{ files: number; sizeBytes: number }> {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }; // our own
   const { metafile, outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: Object.entries(entryPoints(root)).map(([out, file]) => ({ in: file, out: `entries/${out}` })),
+    entryPoints: Object.entries({ ...entryPoints(root), ...more }).map(([out, file]) => ({
+      in: file,
+      out: `entries/${out}`,
+    })),
     outdir,
     write: false,
     outExtension: { '.js': '.mjs' },

@@ -12,7 +12,7 @@ const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
 const CONNECTIONS = [1, 16, 64];
 
 export async function benchEnsembles(): Promise<void> {
-  await using server = await startPinned(pinning(), 'ensemble-server.ts');
+  await using server = await startPinned(pinning(), 'ensemble-server');
   const inputs = [{ name: 'x', shape: [1, 30], datatype: 'FP32', data: numbers(30) }];
   const body = JSON.stringify({ inputs });
   const path = (model: string) => `/v2/models/${model}/infer`;

@@ -18,8 +18,8 @@ const CONNECTIONS = 64;
 
 export async function benchGrpc(): Promise<void> {
   const pin = pinning();
-  await using echo = await startPinned(pin, 'echo-server.ts');
-  await using server = await startPinned(pin, 'lane-server.ts', 'on', 'grpc');
+  await using echo = await startPinned(pin, 'echo-server');
+  await using server = await startPinned(pin, 'lane-server', 'on', 'grpc');
   const { key, grpc: address = '', pid } = server;
   const values = numbers(30);
   const request = create(ModelInferRequestSchema, {

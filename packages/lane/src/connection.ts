@@ -14,6 +14,8 @@ export interface ConnectionOwner {
   readonly exchange: Exchange;
   readonly routes: LaneRoutes;
   readonly keepAliveSeconds: number;
+  /** How many the lane has. */
+  readonly connections: number;
   /** Takes the socket, whose unread bytes are `rest`. */
   handOver(connection: LaneConnection, rest: Buffer, reason: HandoverReason): void;
   /** The connection is closed or was failed; the lane has nothing to do with it any more. */
@@ -266,7 +268,8 @@ export class LaneConnection {
     exchange.began(this.socket);
     try {
       this.#admit(slot, known);
-      const answer = route.handle({ id, headers, socket: this.socket, params, body });
+      const isAlone = this.#owner.connections === 1 && this.#pending.length === 1 && this.#from === this.#to;
+      const answer = route.handle({ id, headers, socket: this.socket, params, body, isAlone });
       if (answer instanceof Promise) {
         answer.then(
           (done) => this.#settle(slot, done),

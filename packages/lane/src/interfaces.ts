@@ -40,6 +40,8 @@ export interface LaneRequest {
   readonly params: Readonly<Record<string, string>>;
   /** It is the request's own to keep; empty for GET. */
   readonly body: Buffer;
+  /** Its connection is the lane's only one, and nothing came behind it: no other can come in this turn of the event loop. */
+  readonly isAlone: boolean;
 }
 
 export interface LaneAnswer {

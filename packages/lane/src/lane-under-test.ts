@@ -6,7 +6,10 @@ import { createLogger, createRegistry } from '@assay/runtime';
 import type { HandoverReason, LaneAnswer, LaneRoute } from './interfaces.ts';
 import { addLane, type Lane } from './lane.ts';
 
-/** What the echo route does with a body: `hold` waits for `release`, `fail` fails, all others come back. */
+/**
+ * What the echo route does with a body: `hold` waits for `release`, `fail` fails, `alone` tells whether the request is; all
+ * others come back.
+ */
 export interface EchoApp extends AsyncDisposable {
   readonly app: App;
   readonly url: string;
@@ -34,11 +37,12 @@ export async function startEcho(options: { lane: boolean; limits?: Partial<HttpL
     limits: { bodyBytes: BODY_LIMIT, ...options.limits },
   });
   const waiting: (() => void)[] = [];
-  const echo = async (name: string | undefined, body: Buffer): Promise<string> => {
+  const echo = async (name: string | undefined, body: Buffer, isAlone = false): Promise<string> => {
     const text = body.toString('latin1');
     if (text.startsWith('hold')) await new Promise<void>((resolve) => waiting.push(resolve));
     if (text.startsWith('fail')) throw new AssayError('OVERLOADED', 'too much', { retryAfterMs: 2000 });
     if (text.startsWith('large')) return JSON.stringify('x'.repeat(Number(text.slice(6))));
+    if (text.startsWith('alone')) return JSON.stringify(isAlone);
     return JSON.stringify({ name, text });
   };
   void app.register(async (plugin) => {
@@ -65,7 +69,7 @@ export async function startEcho(options: { lane: boolean; limits?: Partial<HttpL
       access: 'score',
       bodyLimitBytes: BODY_LIMIT,
       takes: ({ headers }) => (headers['content-type'] ?? 'application/json') === 'application/json',
-      handle: async ({ params, body }) => json(await echo(params.name, body)),
+      handle: async ({ params, body, isAlone }) => json(await echo(params.name, body, isAlone)),
     },
     {
       method: 'GET',

@@ -74,6 +74,27 @@ describe('answers of the lane', () => {
     ]);
   });
 
+  test('are told whether another request can come in the same turn', async () => {
+    await using server = await startEcho({ lane: true });
+    using client = await connectTo(server.url);
+    const isAlone = async (requests: number): Promise<unknown[]> => {
+      const before = splitAnswers(client.received).length;
+      client.write(post('/echo/a', 'alone').repeat(requests));
+      const answers = splitAnswers(await client.answers(before + requests)).slice(before);
+      return answers.map((answer) => JSON.parse(answer.split('\r\n\r\n')[1] ?? ''));
+    };
+    expect(await isAlone(1)).toEqual([true]);
+    expect(await isAlone(2), 'another one stands behind it').toEqual([false, false]);
+    {
+      using other = await connectTo(server.url);
+      await expect.poll(() => server.lane?.connections).toBe(2);
+      expect(await isAlone(1), 'there is another connection').toEqual([false]);
+      other.socket.destroy();
+    }
+    await expect.poll(() => server.lane?.connections).toBe(1);
+    expect(await isAlone(1)).toEqual([true]);
+  });
+
   test('come wherever the bytes of a request were cut', async () => {
     const bytes = post('/echo/a', '{"x":1}') + GET;
     const expected = await answersTo(without, [bytes], 2);

@@ -38,6 +38,9 @@ export function addLane(app: Pick<App, 'server'>, { routes, log, handedOver }: L
     exchange,
     routes: createRoutes(routes),
     keepAliveSeconds: Math.floor(server.keepAliveTimeout / 1000),
+    get connections() {
+      return connections.size;
+    },
     handOver(connection: LaneConnection, rest: Buffer, reason: HandoverReason): void {
       connections.delete(connection);
       handedOver?.(reason);

@@ -38,3 +38,17 @@ test('two times far apart sort as the times do', () => {
     clock.mockRestore();
   }
 });
+
+test('ids grow while the clock stands, over every carry of their random part', () => {
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(2 ** 47 + 1);
+  try {
+    let last = newId('x');
+    for (let i = 0; i < 2 ** 20 + 1000; i++) {
+      const next = newId('x');
+      if (next <= last) throw new Error(`${next} follows ${last}`);
+      last = next;
+    }
+  } finally {
+    clock.mockRestore();
+  }
+});

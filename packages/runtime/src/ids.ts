@@ -7,16 +7,19 @@ import { randomFillSync } from 'node:crypto';
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 /** Two characters for each value of ten bits. */
 const PAIRS = Array.from({ length: 1024 }, (_, i) => ALPHABET.charAt(i >> 5) + ALPHABET.charAt(i & 31));
-const TWO_40 = 2 ** 40;
+const [TWO_20, TWO_40] = [2 ** 20, 2 ** 40];
 
 const randomBytes = new Uint8Array(10 * 256);
 let randomOffset = randomBytes.length;
 
 let lastMs = -1;
 let timePart = '';
-/** The 80 random bits of the last id, as two numbers of 40 bits. */
+/** The 80 random bits of the last id, as three numbers of 40, 20 and 20 bits. */
 let high = 0;
+let middle = 0;
 let low = 0;
+/** What ids have in common until `middle` changes: time, `high` and `middle`. */
+let beginning = '';
 
 /**
  * A new id such as `mdl_01jd8q2v7k3m9x4w5e6r7t8y9z`: 48 bits of time in milliseconds, then 80 random bits. Within one
@@ -30,12 +33,19 @@ export function newId(prefix: string): string {
     lastMs = nowMs;
     timePart = encodeTime(nowMs);
     high = random40() % (TWO_40 / 2); // the top bit stays free, so that counting up cannot overflow
-    low = random40();
-  } else if (++low === TWO_40) {
+    const rest = random40();
+    middle = Math.floor(rest / TWO_20);
+    low = rest % TWO_20;
+    beginning = timePart + encode40(high) + encode20(middle);
+  } else if (++low === TWO_20) {
     low = 0;
-    high++;
+    if (++middle === TWO_20) {
+      middle = 0;
+      high++;
+    }
+    beginning = timePart + encode40(high) + encode20(middle);
   }
-  return `${prefix}_${timePart}${encode40(high)}${encode40(low)}`;
+  return `${prefix}_${beginning}${encode20(low)}`;
 }
 
 /** The milliseconds since 1970 in an id of `newId`; undefined when it is not one. */
@@ -64,9 +74,9 @@ function encodeTime(ms: number): string {
 }
 
 function encode40(value: number): string {
-  const upper = Math.floor(value / 2 ** 20);
-  const lower = value % 2 ** 20;
-  return (
-    (PAIRS[upper >> 10] ?? '') + (PAIRS[upper & 1023] ?? '') + (PAIRS[lower >> 10] ?? '') + (PAIRS[lower & 1023] ?? '')
-  );
+  return encode20(Math.floor(value / TWO_20)) + encode20(value % TWO_20);
+}
+
+function encode20(value: number): string {
+  return (PAIRS[value >> 10] ?? '') + (PAIRS[value & 1023] ?? '');
 }

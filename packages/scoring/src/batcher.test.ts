@@ -64,6 +64,21 @@ test('an idle version answers within the turn, by no timer', async () => {
   expect(answered).toBe(true);
 });
 
+test('who is alone is run at once by an idle version, and by a busy one like all others', async () => {
+  const { batcher, runs } = await identityBatcher();
+  const alone = (id: string) =>
+    batcher.submit((batch) => batch.appendRecords([{ id, twin: `twin of ${id}` }]), {
+      deadlineMs: farAway(),
+      isAlone: true,
+    });
+  const first = alone('a');
+  expect(runs).toEqual([1]);
+  const rest = [submit(batcher, ['b']), alone('c')];
+  expect(runs).toEqual([1]);
+  expect((await Promise.all([first, ...rest])).map(idsOf)).toEqual([['a'], ['b'], ['c']]);
+  expect(runs).toEqual([1, 2]);
+});
+
 test.each(['auto', 'public'] as const)(
   'whatever is submitted and when, each caller gets its own rows (%s call)',
   async (call) => {

@@ -1,6 +1,7 @@
 /**
  * Rows of many callers, run together. What arrives in one turn of the event loop is one batch, run at the end of that turn
- * by `setImmediate`: an idle version answers at once, a busy one gathers meanwhile. A timer would only add its delay.
+ * by `setImmediate`: an idle version answers at once, a busy one gathers meanwhile. A timer would only add its delay. Who
+ * is known to be alone does not even wait for the end of the turn.
  *
  * A batch of more rows than the scorer takes at a time is run in several turns, so that others are served between. Rows
  * are put into the batch as they come and are matched to their callers by position.
@@ -170,7 +171,8 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     }
     if (!active) {
       active = true;
-      setImmediate(turn);
+      if (submission.isAlone === true) turn();
+      else setImmediate(turn);
     }
   };
 

@@ -243,6 +243,8 @@ export interface SubmitOptions {
   readonly signal?: AbortSignal;
   /** Where equal rows are looked up first: of this version alone. */
   readonly cache?: VersionCache | undefined;
+  /** Nobody else can come in this turn of the event loop: an idle version does not wait for its end. */
+  readonly isAlone?: boolean | undefined;
 }
 
 /** The rows of one caller within the batch that they were run in. */

@@ -43,6 +43,7 @@ export function createObserver(registry: Registry, log: Logger): Observer {
   const series = new Map<string, VersionSeries>();
   /** Keys of `series` whose version was unloaded, the longest ago first. */
   const retired = new Set<string>();
+  const droppedPredictions = new Map<DropReason, BoundCounter>();
   const routingFailures = metrics.routingFailures.bind({});
   const loadSeconds = metrics.loadSeconds.bind({});
   const wakeSeconds = metrics.wakeSeconds.bind({});
@@ -77,7 +78,12 @@ export function createObserver(registry: Registry, log: Logger): Observer {
       predictionsLogged.inc(rows);
     },
     predictionsDropped(reason, rows) {
-      metrics.predictionsDropped.bind({ reason }).inc(rows);
+      let dropped = droppedPredictions.get(reason);
+      if (dropped === undefined) {
+        dropped = metrics.predictionsDropped.bind({ reason });
+        droppedPredictions.set(reason, dropped); // a busy endpoint drops most of what it could log
+      }
+      dropped.inc(rows);
     },
     outcomesReported(endpoint, count) {
       metrics.outcomes.bind({ endpoint }).inc(count);

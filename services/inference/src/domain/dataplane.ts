@@ -15,7 +15,7 @@ import {
   type ServedVariant,
 } from './routing-table.ts';
 import type { Shadows } from './shadows.ts';
-import type { AppendRows, ServingObserver } from './version.ts';
+import type { AppendRows, RunOptions, ServingObserver } from './version.ts';
 
 export interface ScoreOptions {
   /** Through which the request came: for the measurements. */
@@ -32,6 +32,8 @@ export interface ScoreOptions {
   readonly sizeBytes?: number | undefined;
   /** Aborted when the caller has gone. */
   readonly signal?: AbortSignal | undefined;
+  /** No other request can come in this turn of the event loop, as far as the door knows. */
+  readonly isAlone?: boolean | undefined;
   /** Asked once the request is read: the records that are to be explained, if any. */
   readonly explained?: (() => readonly unknown[] | undefined) | undefined;
 }
@@ -101,7 +103,7 @@ export class Dataplane {
    */
   async score(name: string, read: ReadRows, options: ScoreOptions): Promise<Scored> {
     const { live: liveSet, shadows, observer } = this.#options;
-    const { door, receivedAtMs, signal, sizeBytes = 0 } = options;
+    const { door, receivedAtMs, signal, isAlone, sizeBytes = 0 } = options;
     let endpoint: ServedEndpoint | undefined;
     let variant: ServedVariant | undefined;
     let entered: EndpointLimiter | undefined;
@@ -125,7 +127,8 @@ export class Dataplane {
       const explained = options.explained?.();
       // A record of a stream is its own, and reasons are found by a run of their own.
       const cache = door === 'kafka' || explained !== undefined ? undefined : variant.cache;
-      const runOptions = signal === undefined ? { deadlineMs, cache } : { deadlineMs, signal, cache };
+      const runOptions: RunOptions =
+        signal === undefined ? { deadlineMs, cache, isAlone } : { deadlineMs, signal, cache, isAlone };
       const rows = await live.loaded.score(append, runOptions);
       recorder.scored(door, rows, performance.now() - receivedAtMs);
       const scored: Scored =

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Where equal rows are looked up first. */
   readonly cache?: VersionCache | undefined;
+  /** Nobody else can come in this turn of the event loop. */
+  readonly isAlone?: boolean | undefined;
 }
 
 /** A version in memory. Whoever made it closes it. */

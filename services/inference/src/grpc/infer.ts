@@ -49,7 +49,7 @@ export function createInfer({ dataplane, maxRecords, predictions }: InferOptions
       },
     );
     const prediction = newId('prd');
-    predictions?.offer(scored, {
+    predictions?.draw(scored, request.bytes.length)?.log({
       door: 'grpc',
       idOf: (row) => predictionId(prediction, row),
       recordOf: (row) => {
@@ -57,7 +57,6 @@ export function createInfer({ dataplane, maxRecords, predictions }: InferOptions
         if (signature === undefined) return undefined;
         return recordOfTensors(signature, readTensors(request, signature, maxRecords), row);
       },
-      sizeBytes: request.bytes.length,
     });
     return planInferResponse(headOf(scored), id, prediction, scored.rows, outputs);
   };

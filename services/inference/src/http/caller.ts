@@ -32,6 +32,7 @@ export function readCaller(
     version,
     sizeBytes,
     signal: connectionSignal(request.socket),
+    isAlone: request.isAlone,
     explained,
   };
 }

@@ -31,11 +31,10 @@ export function createScore({ dataplane, predictions, ...limits }: ScoringRoutes
       }),
     );
     const id = newId('prd');
-    predictions?.offer(scored, {
+    predictions?.draw(scored, body.length)?.log({
       door: 'rest',
       idOf: (row) => predictionId(id, row),
       recordOf: (row) => records[row],
-      sizeBytes: body.length,
     });
     const answer = { statusCode: 200, text: writeScoreResponse(scored, id), headers: JSON_HEADERS } as const;
     return encodeAnswer(request.raw.headers, answer);

@@ -7,6 +7,8 @@ import { decodeContent } from './content-coding.ts';
 export interface ScoringHead {
   readonly headers: IncomingHttpHeaders;
   readonly socket: Socket;
+  /** Nobody else can come in this turn of the event loop. */
+  readonly isAlone?: boolean;
 }
 
 /** What scoring uses of a request, Fastify's or the lane's. */

@@ -60,18 +60,17 @@ const stuck: EventSink = {
     new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
 };
 
-const request = (name: string, sizeBytes = 10) => ({
+const request = (name: string) => ({
   door: 'rest' as const,
   idOf: (row: number) => `${name}-${row}`,
   recordOf: (row: number) => ({ x: row, big: 9_007_199_254_740_993n, zero: -0 }),
-  sizeBytes,
 });
 
 describe('the log of predictions', () => {
   test('has record, outputs and origin of each, exactly', async () => {
     const sink = keeping();
     const { log, dropped, logged } = watched(sink);
-    log.offer(scored(2), request('a'));
+    log.draw(scored(2), 10)?.log(request('a'));
     await log.close(5000);
     expect(sink.entries()).toEqual([
       expect.objectContaining({
@@ -96,7 +95,7 @@ describe('the log of predictions', () => {
     const sink = keeping();
     const { log } = watched(sink);
     const { rows, ...from } = scored(2);
-    log.offer({ ...from, rows: { ...rows, cached: new Set([1]) } }, request('a'));
+    log.draw({ ...from, rows: { ...rows, cached: new Set([1]) } }, 10)?.log(request('a'));
     await log.close(5000);
     expect(sink.entries().map(({ id, cached }) => [id, cached])).toEqual([
       ['a-0', undefined],
@@ -106,7 +105,7 @@ describe('the log of predictions', () => {
 
   test('holds no more rows than it may while the event log does not answer, and counts what it drops', async () => {
     const { log, dropped } = watched(stuck, { maxQueueRows: 10 });
-    for (let i = 0; i < 100; i++) log.offer(scored(1), request(`r${i}`));
+    for (let i = 0; i < 100; i++) log.draw(scored(1), 10)?.log(request(`r${i}`));
     expect(log.queuedRows).toBe(10);
     expect(dropped).toEqual(new Map([['queue_full', 90]]));
     await log.close(1);
@@ -116,13 +115,13 @@ describe('the log of predictions', () => {
         ['closing', 10],
       ]),
     );
-    log.offer(scored(1), request('late'));
+    log.draw(scored(1), 10)?.log(request('late'));
     expect(dropped.get('closing')).toBe(11);
   });
 
   test('holds no more bytes than it may', async () => {
     const { log, dropped } = watched(stuck, { maxQueueBytes: 10_000 });
-    for (let i = 0; i < 100; i++) log.offer(scored(1), request(`r${i}`, 1000));
+    for (let i = 0; i < 100; i++) log.draw(scored(1), 1000)?.log(request(`r${i}`));
     expect(log.queuedRows).toBe(9);
     expect(dropped).toEqual(new Map([['queue_full', 91]]));
   });
@@ -130,7 +129,7 @@ describe('the log of predictions', () => {
   test('takes no more a second than it may', async () => {
     const sink = keeping();
     const { log, dropped } = watched(sink, { maxRowsPerSecond: 5 });
-    log.offer(scored(8), request('a'));
+    log.draw(scored(8), 10)?.log(request('a'));
     await log.close(5000);
     expect(sink.entries()).toHaveLength(5);
     expect(dropped).toEqual(new Map([['rate', 3]]));
@@ -139,7 +138,7 @@ describe('the log of predictions', () => {
   test('draws the share that it is asked for', async () => {
     const sink = keeping();
     const { log, dropped } = watched(sink, { shareOf: () => 0.5, maxQueueRows: 100_000 });
-    log.offer(scored(10_000), request('a'));
+    log.draw(scored(10_000), 10)?.log(request('a'));
     await log.close(5000);
     expect(sink.entries().length).toBeGreaterThan(4500);
     expect(sink.entries().length).toBeLessThan(5500);
@@ -148,10 +147,10 @@ describe('the log of predictions', () => {
 
   test('draws by the share of the endpoint where it has one of its own', () => {
     const ofOthers = watched(stuck, { shareOf: shareOf({ ratio: 1, byEndpoint: { others: 0 } }) });
-    ofOthers.log.offer(scored(10), request('a'));
+    ofOthers.log.draw(scored(10), 10)?.log(request('a'));
     expect(ofOthers.log.queuedRows).toBe(10);
     const ofFlights = watched(stuck, { shareOf: shareOf({ ratio: 1, byEndpoint: { flights: 0 } }) });
-    ofFlights.log.offer(scored(10), request('a'));
+    ofFlights.log.draw(scored(10), 10)?.log(request('a'));
     expect(ofFlights.log.queuedRows).toBe(0);
   });
 
@@ -166,9 +165,9 @@ describe('the log of predictions', () => {
       },
     };
     const { log, dropped } = watched(sink);
-    log.offer(scored(1), request('a'));
+    log.draw(scored(1), 10)?.log(request('a'));
     await expect.poll(() => dropped.get('refused')).toBe(1);
-    log.offer(scored(1), request('b'));
+    log.draw(scored(1), 10)?.log(request('b'));
     await expect.poll(() => kept.entries().map(({ id }) => id)).toEqual(['b-0']);
   });
 
@@ -176,7 +175,7 @@ describe('the log of predictions', () => {
     const sink = keeping();
     const { log, dropped } = watched(sink, { maxQueueRows: 10_000, maxQueueBytes: 1024 ** 3 });
     const wide = { ...request('a'), recordOf: (row: number) => ({ text: 'x'.repeat(row === 3 ? 500_000 : 1000) }) };
-    log.offer(scored(1000), wide);
+    log.draw(scored(1000), 10)?.log(wide);
     await log.close(10_000);
     expect(sink.entries()).toHaveLength(999);
     expect(dropped).toEqual(new Map([['too_large', 1]]));
@@ -193,7 +192,7 @@ describe('the log of predictions', () => {
         return row === 1 ? undefined : {};
       },
     };
-    log.offer(scored(3), odd);
+    log.draw(scored(3), 10)?.log(odd);
     await log.close(5000);
     expect(sink.entries().map(({ id }) => id)).toEqual(['a-2']);
     expect(dropped).toEqual(new Map([['unrepresentable', 2]]));

@@ -1,7 +1,11 @@
 /**
  * Tells the log what was predicted. It never makes a request wait or fail: a request only leaves what it has, a few
- * references, and goes on. They become text in slices of a fraction of a millisecond, and are published in batches, one at
- * a time. What does not fit in the bounded queue, or comes faster than allowed, is dropped and counted.
+ * references, and goes on. They become text behind the answers of the same turn, in slices of a fraction of a
+ * millisecond, and are published in batches, one at a time. What does not fit in the bounded queue, or comes faster than
+ * allowed, is dropped and counted.
+ *
+ * They become text so soon because a body, however small, holds the block of 64 KiB that the socket was read into: bodies
+ * that wait for the batch would scatter such blocks over the heap, which the requests behind them then cannot use again.
  */
 import { AssayError, type Door, type Event, type PredictionEntry, TOPICS } from '@assay/contracts';
 import type { Logger } from '@assay/runtime';
@@ -25,13 +29,20 @@ export interface LoggedRequest {
   idOf(row: number): string;
   /** A row as a named record; undefined where it has no such form. Called later: it must not look at what changes. */
   recordOf(row: number): unknown;
-  /** What the records hold in memory, about. */
-  readonly sizeBytes: number;
+}
+
+/** Rows of a request that are to be logged. */
+export interface DrawnRows {
+  /** To be called at once. */
+  log(request: LoggedRequest): void;
 }
 
 export interface PredictionLog {
-  /** For the hot path: takes no more than a look and a push. */
-  offer(scored: Scored, request: LoggedRequest): void;
+  /**
+   * For the hot path: `draw(…)?.log({…})` makes nothing of a request of which nothing is logged.
+   * @param sizeBytes what the records hold in memory, about
+   */
+  draw(scored: Scored, sizeBytes: number): DrawnRows | undefined;
   readonly queuedRows: number;
   /** Publishes what waits, for `timeoutMs` at most; the rest is dropped and counted. */
   close(timeoutMs: number): Promise<void>;
@@ -51,12 +62,15 @@ export interface PredictionLogOptions {
   readonly dropped: (reason: DropReason, rows: number) => void;
 }
 
-interface Waiting {
+/** Rows of a request that were drawn and are no text yet. */
+interface Drawn {
   readonly scored: Scored;
   readonly request: LoggedRequest;
   readonly rows: readonly number[];
   readonly atMs: number;
   readonly sizeBytes: number;
+  /** How many of the rows are done. */
+  done: number;
 }
 
 const MAX_EVENT_ROWS = 128;
@@ -68,44 +82,77 @@ const RETRY_MAX_MS = 5000;
 export function createPredictionLog(options: PredictionLogOptions): PredictionLog {
   const { sink, shareOf, maxRowsPerSecond, maxQueueRows, maxQueueBytes, lingerMs, log, logged, dropped } = options;
   const rate = createRate(maxRowsPerSecond);
-  const waiting: Waiting[] = [];
+  const drawn: Drawn[] = [];
+  const written: PredictionEntry[] = [];
   const stopping = new AbortController();
   const stopped = Promise.withResolvers<never>();
   stopped.promise.catch(() => undefined);
   stopping.signal.addEventListener('abort', () => stopped.reject(stopping.signal.reason), { once: true });
+  /** Drawn and written, until they are published. */
   let queuedRows = 0;
   let queuedBytes = 0;
   let isClosing = false;
+  let isWriting = false;
   let timer: NodeJS.Timeout | undefined;
   let publishing: Promise<void> | undefined;
 
-  function offer(scored: Scored, request: LoggedRequest): void {
+  function draw(scored: Scored, recordBytes: number): DrawnRows | undefined {
     const ratio = shareOf(scored.endpoint.endpoint.name);
-    if (ratio === 0) return;
+    if (ratio === 0) return undefined;
     const { rows: count, outputs } = scored.rows;
-    if (count === 1 && ratio < 1 && Math.random() >= ratio) return;
+    if (count === 1 && ratio < 1 && Math.random() >= ratio) return undefined;
     let rows = count === 1 ? [0] : sampleRows(count, ratio);
-    if (rows.length === 0) return;
+    if (rows.length === 0) return undefined;
     if (isClosing) {
       dropped('closing', rows.length);
-      return;
+      return undefined;
     }
     const allowed = rate.take(rows.length);
     if (allowed < rows.length) {
       dropped('rate', rows.length - allowed);
-      if (allowed === 0) return;
+      if (allowed === 0) return undefined;
       rows = rows.slice(0, allowed);
     }
     // One row may keep the outputs of its whole run in memory.
-    const sizeBytes = request.sizeBytes + outputBytes(outputs.outputs);
+    const sizeBytes = recordBytes + outputBytes(outputs.outputs);
     if (queuedRows + rows.length > maxQueueRows || queuedBytes + sizeBytes > maxQueueBytes) {
       dropped('queue_full', rows.length);
-      return;
+      return undefined;
     }
-    waiting.push({ scored, request, rows, atMs: Date.now(), sizeBytes });
-    queuedRows += rows.length;
-    queuedBytes += sizeBytes;
+    return { log: (request) => enqueue({ scored, request, rows, atMs: Date.now(), sizeBytes, done: 0 }) };
+  }
+
+  function enqueue(next: Drawn): void {
+    drawn.push(next);
+    queuedRows += next.rows.length;
+    queuedBytes += next.sizeBytes;
+    if (!isWriting) {
+      isWriting = true;
+      setImmediate(write);
+    }
     if (publishing === undefined) timer ??= setTimeout(start, lingerMs);
+  }
+
+  /** A slice of the rows that are no text yet. */
+  function write(): void {
+    const sinceMs = performance.now();
+    for (let next = drawn[0]; next !== undefined; next = drawn[0]) {
+      while (next.done < next.rows.length) {
+        if (performance.now() - sinceMs >= SLICE_MS) {
+          setImmediate(write);
+          return;
+        }
+        const entry = entryOf(next, next.rows[next.done++] ?? 0);
+        if (entry === undefined) queuedRows--;
+        else {
+          written.push(entry);
+          queuedBytes += charactersOf(entry);
+        }
+      }
+      queuedBytes -= next.sizeBytes;
+      drawn.shift();
+    }
+    isWriting = false;
   }
 
   function start(): void {
@@ -114,48 +161,35 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
       .catch((error: unknown) => log.error({ err: error }, 'predictions could not be logged'))
       .finally(() => {
         publishing = undefined;
-        if (waiting.length > 0) timer ??= setTimeout(start, isClosing ? 0 : lingerMs);
+        if (queuedRows > 0) timer ??= setTimeout(start, isClosing ? 0 : lingerMs);
       });
   }
 
   async function publishAll(): Promise<void> {
-    while (waiting.length > 0) {
-      const batch = await gather();
-      if (batch.entries.length > 0) await publish(batch.entries);
-      queuedRows -= batch.rows;
-      queuedBytes -= batch.sizeBytes;
-      if (waiting.length > 0 && !isClosing) await pause(lingerMs, stopping.signal);
+    while (written.length > 0 || isWriting) {
+      // What was drawn together goes together, if that fits in an event.
+      while (isWriting && written.length < MAX_EVENT_ROWS) await new Promise((resolve) => setImmediate(resolve));
+      const entries = takeEntries();
+      if (entries.length > 0) await publish(entries);
+      queuedRows -= entries.length;
+      for (const entry of entries) queuedBytes -= charactersOf(entry);
+      if (written.length > 0 && !isClosing) await pause(lingerMs, stopping.signal);
     }
   }
 
-  /** Takes requests off the queue until they fill an event; their memory counts until they are published. */
-  async function gather(): Promise<{ entries: PredictionEntry[]; rows: number; sizeBytes: number }> {
-    const entries: PredictionEntry[] = [];
+  /** Until they fill an event; their memory counts until they are published. */
+  function takeEntries(): PredictionEntry[] {
+    let count = 0;
     let characters = 0;
-    let taken = 0;
-    const done = { rows: 0, sizeBytes: 0 };
-    let sinceMs = performance.now();
-    for (const each of waiting) {
-      const isFull = entries.length >= MAX_EVENT_ROWS || characters >= MAX_EVENT_CHARACTERS / 2;
-      if (isFull) break;
-      taken++;
-      done.rows += each.rows.length;
-      done.sizeBytes += each.sizeBytes;
-      for (const row of each.rows) {
-        const entry = entryOf(each, row);
-        if (entry === undefined) continue;
-        entries.push(entry);
-        characters += charactersOf(entry);
-        if (performance.now() - sinceMs < SLICE_MS) continue;
-        await new Promise((resolve) => setImmediate(resolve));
-        sinceMs = performance.now();
-      }
+    for (const entry of written) {
+      if (count >= MAX_EVENT_ROWS || characters >= MAX_EVENT_CHARACTERS / 2) break;
+      count++;
+      characters += charactersOf(entry);
     }
-    waiting.splice(0, taken);
-    return { entries, ...done };
+    return written.splice(0, count);
   }
 
-  function entryOf({ scored, request, atMs }: Waiting, row: number): PredictionEntry | undefined {
+  function entryOf({ scored, request, atMs }: Drawn, row: number): PredictionEntry | undefined {
     try {
       const record = request.recordOf(row);
       const entry = predictionEntry({ id: request.idOf(row), atMs, door: request.door, record, scored, row });
@@ -192,7 +226,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
   }
 
   return {
-    offer,
+    draw,
     get queuedRows() {
       return queuedRows;
     },
@@ -200,7 +234,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
       isClosing = true;
       const deadline = setTimeout(() => stopping.abort(), timeoutMs);
       clearTimeout(timer);
-      while (waiting.length > 0 || publishing !== undefined) {
+      while (queuedRows > 0 || publishing !== undefined) {
         if (publishing === undefined) start();
         await publishing;
         clearTimeout(timer);

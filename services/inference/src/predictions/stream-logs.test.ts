@@ -107,9 +107,9 @@ test('a record that cannot be written harms no other', async () => {
 });
 
 test('with another event log they are offered like those of a request, once their transaction is committed', () => {
-  const offered: LoggedRequest[] = [];
+  const offered: (LoggedRequest & { readonly sizeBytes: number })[] = [];
   const log = createOfferingLog({
-    offer: (_scored, request) => offered.push(request),
+    draw: (_scored, sizeBytes) => ({ log: (request) => offered.push({ ...request, sizeBytes }) }),
     queuedRows: 0,
     async close() {},
   });

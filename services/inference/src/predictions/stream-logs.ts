@@ -93,11 +93,11 @@ export function createOfferingLog(log: PredictionLog): StreamLog {
       records: [],
       committed() {
         for (const [scored, rows] of Map.groupBy(predictions, (each) => each.scored)) {
-          log.offer(scored, {
+          const sizeBytes = rows.reduce((sum, each) => sum + each.sizeBytes, 0);
+          log.draw(scored, sizeBytes)?.log({
             door: 'kafka',
             idOf: (row) => rows[row]?.id ?? '',
             recordOf: (row) => rows[row]?.features,
-            sizeBytes: rows.reduce((sum, each) => sum + each.sizeBytes, 0),
           });
         }
       },

@@ -15,7 +15,7 @@ import { type InferRequest, readInferRequest, readRawRequest } from './read-infe
 import { scanInferRequest } from './scan-infer-request.ts';
 import { HEADER_LENGTH, splitBody } from './split-body.ts';
 import { takeFloats } from './take-floats.ts';
-import { type WrittenResponse, writeInferResponse } from './write-infer-response.ts';
+import { type ResponseHead, type WrittenResponse, writeInferResponse } from './write-infer-response.ts';
 
 /** A version pins one of the endpoint's variants. */
 export interface ModelParams {
@@ -67,14 +67,13 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
       readCaller(request.raw, 'oip', receivedAtMs, { version, sizeBytes: body.length }),
     );
     const id = newId('prd');
-    predictions?.offer(scored, {
+    predictions?.draw(scored, body.length)?.log({
       door: 'oip',
       idOf: (row) => predictionId(id, row),
       recordOf: (row) => {
         const signature = scored.variant.live?.loaded.signature;
         return signature === undefined ? undefined : recordOfTensors(signature, readWhole(signature).inputs, row);
       },
-      sizeBytes: body.length,
     });
     const written = writeInferResponse(headOf(scored), requestId, scored.rows, read?.outputs);
     return encodeAnswer(headers, answerOf(written, id, scored.rows.cached?.size));
@@ -111,14 +110,15 @@ function checkContentType(headers: IncomingHttpHeaders): void {
   );
 }
 
-const heads = new WeakMap<ServedVariant, string>();
+const heads = new WeakMap<ServedVariant, ResponseHead>();
 
 /** What is the same in every answer of a variant, made once. */
-function headOf({ endpoint, variant }: Scored): string {
+function headOf({ endpoint, variant }: Scored): ResponseHead {
   let head = heads.get(variant);
   if (head === undefined) {
     const { name } = endpoint.endpoint;
-    head = `"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(String(variant.version.version))}`;
+    const text = `"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(String(variant.version.version))}`;
+    head = { text, descriptions: new Map() };
     heads.set(variant, head);
   }
   return head;

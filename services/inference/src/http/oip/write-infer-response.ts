@@ -14,23 +14,35 @@ export interface WrittenResponse {
   readonly binary: Buffer | undefined;
 }
 
-/**
- * @param head `"model_name":…,"model_version":…`, made once a version
- * @param requested undefined for all, in JSON
- */
+/** What many answers of a version have in common. */
+export interface ResponseHead {
+  /** `"model_name":…,"model_version":…` */
+  readonly text: string;
+  /** By output. */
+  readonly descriptions: Map<string, Description>;
+}
+
+/** How an output was described last. */
+interface Description {
+  readonly rows: number;
+  readonly shape: readonly number[];
+  readonly text: string;
+}
+
+/** @param requested undefined for all, in JSON */
 export function writeInferResponse(
-  head: string,
+  head: ResponseHead,
   id: string | undefined,
   scored: ScoredRows,
   requested: readonly RequestedOutput[] | undefined,
 ): WrittenResponse {
-  let json = `{${head}`;
+  let json = `{${head.text}`;
   if (id !== undefined) json += `,"id":${JSON.stringify(id)}`;
   json += ',"outputs":[';
   const { outputs } = scored.outputs;
   if (requested === undefined) {
     outputs.forEach((output, i) => {
-      json += `${i > 0 ? ',' : ''}${writeTensor(output, scored.firstRow, scored.rows)}`;
+      json += `${i > 0 ? ',' : ''}${writeTensor(head, output, scored.firstRow, scored.rows)}`;
     });
     return { json: `${json}]}`, binary: undefined };
   }
@@ -42,7 +54,7 @@ export function writeInferResponse(
     json +=
       one.isBinary || one.classes !== undefined
         ? writeAs(one, output, scored, parts)
-        : writeTensor(output, scored.firstRow, scored.rows);
+        : writeTensor(head, output, scored.firstRow, scored.rows);
   });
   return { json: `${json}]}`, binary: parts.length === 0 ? undefined : Buffer.concat(parts) };
 }
@@ -76,13 +88,33 @@ function describe(name: string, datatype: Datatype, shape: readonly number[]): s
 
 /** Elements a row. */
 function widthOf({ shape }: OutputTensor): number {
-  return shape.slice(1).reduce((product, dimension) => product * dimension, 1);
+  let width = 1;
+  for (let i = 1; i < shape.length; i++) width *= shape[i] ?? 1;
+  return width;
 }
 
-function writeTensor(output: OutputTensor, firstRow: number, rows: number): string {
+function writeTensor(head: ResponseHead, output: OutputTensor, firstRow: number, rows: number): string {
   const width = widthOf(output);
   const data = writeData(output, firstRow * width, (firstRow + rows) * width);
-  return `{${describe(output.name, DATATYPE_OF[output.dtype], [rows, ...output.shape.slice(1)])},"data":[${data}]}`;
+  return `{${descriptionOf(head, output, rows)},"data":[${data}]}`;
+}
+
+/** Mostly that of the answer before: what an output is called and what its rows look like is the version's. */
+function descriptionOf({ descriptions }: ResponseHead, { name, dtype, shape }: OutputTensor, rows: number): string {
+  let description = descriptions.get(name);
+  if (description?.rows !== rows || !isOfRows(description.shape, shape)) {
+    const text = describe(name, DATATYPE_OF[dtype], [rows, ...shape.slice(1)]);
+    description = { rows, shape, text };
+    descriptions.set(name, description);
+  }
+  return description.text;
+}
+
+/** Whether both are the same but for their rows. */
+function isOfRows(one: readonly number[], other: readonly number[]): boolean {
+  if (one.length !== other.length) return false;
+  for (let i = 1; i < one.length; i++) if (one[i] !== other[i]) return false;
+  return true;
 }
 
 function writeData({ dtype, data }: OutputTensor, from: number, to: number): string {
