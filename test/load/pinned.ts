@@ -9,7 +9,7 @@ import { type Server, startServer } from './processes.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 const BUNDLE = join(ROOT, '.cache', 'bench');
 /** As the image of the inference service starts it. */
-const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=4'];
+const NODE_FLAGS = ['--max-semi-space-size=4'];
 const MALLOC = ['MALLOC_ARENA_MAX=2', 'MALLOC_TRIM_THRESHOLD_=65536'];
 
 export interface PinnedServer extends Server {

@@ -23,8 +23,5 @@ export interface NodeArgumentsOptions {
  */
 export function nodeArguments(options: NodeArgumentsOptions = {}): string[] {
   const heap = options.maxHeapMegabytes;
-  return [
-    ...(runsFromSource ? [] : ['--enable-source-maps']),
-    ...(heap === undefined ? [] : [`--max-old-space-size=${heap}`]),
-  ];
+  return heap === undefined ? [] : [`--max-old-space-size=${heap}`];
 }

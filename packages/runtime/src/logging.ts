@@ -3,6 +3,7 @@ import { AssayError } from '@assay/contracts';
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
 import Type from 'typebox';
 import { setting } from './config.ts';
+import { sourceStack } from './source-stack.ts';
 
 export type { Logger } from 'pino';
 
@@ -53,7 +54,7 @@ function serializeError(thrown: unknown, depth = 0): unknown {
     type: thrown.name,
     message: thrown.message,
     ...(thrown instanceof AssayError ? { code: thrown.code, details: thrown.details.slice(0, 20) } : {}),
-    stack: thrown.stack,
+    stack: thrown.stack === undefined ? undefined : sourceStack(thrown.stack),
     ...(thrown.cause !== undefined && depth < MAX_CAUSES ? { cause: serializeError(thrown.cause, depth + 1) } : {}),
   };
 }

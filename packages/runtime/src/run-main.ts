@@ -2,6 +2,7 @@
 import { AssayError } from '@assay/contracts';
 import { EXIT_CODES, exitCodeOf } from './exit-codes.ts';
 import type { Service } from './service.ts';
+import { sourceStack } from './source-stack.ts';
 
 export interface RunMainOptions {
   /** How long a graceful stop may take before the process ends anyway; `allowStop` lengthens it. */
@@ -126,7 +127,7 @@ export function describeFailure(error: unknown): string {
   if (known !== undefined) return `assay: ${known}`;
   const thrown = error instanceof Error ? error : new Error(String(error));
   const causes = thrown.cause === undefined ? '' : ` (because of: ${describeCause(thrown.cause)})`;
-  return `assay: internal error: ${thrown.message}${causes}\n${thrown.stack ?? ''}`;
+  return `assay: internal error: ${thrown.message}${causes}\n${sourceStack(thrown.stack ?? '')}`;
 }
 
 function describeCause(cause: unknown): string {
