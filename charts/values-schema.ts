@@ -22,7 +22,7 @@ const cidrs = (what: string): Schema =>
 
 /** What the chart sets itself, in templates/_settings.tpl, or what has no meaning in a pod. */
 const SET_BY_CHART =
-  /^(host|port|grpcPort|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|xgboostLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|provider|bootstrapKeysDir|auditKeyFile|webhookKeyFile|keys|trainExample|brokers|tls.*|sasl.*)$/;
+  /^(host|port|grpcPort|dataDir|cacheDir|databaseUrl|blobsUrl|eventsUrl|registryUrl|drainDelayMs|closeTimeoutMs|logLevel|lightgbmLibrary|xgboostLibrary|libraryCacheDir|launcher|jobsFile|publicUrl|pipelinesFile|registryPipelines|provider|bootstrapKeysDir|auditKeyFile|webhookKeyFile|keys|trainExample|brokers|tls.*|sasl.*)$/;
 
 /** The settings of a service that may be under `config`. */
 function settingsOf(definition: ConfigDefinition): Schema {
@@ -194,7 +194,7 @@ const distributed: Record<string, Schema> = {
   streaming: component('Stream scoring: Kafka in, Kafka out.', {
     enabled: enabled('it runs'),
     replicas,
-    pipelines: list('What is scored.', { $ref: '#/$defs/pipeline' }),
+    pipelines: list('What is scored. Empty: the pipelines that the registry keeps.', { $ref: '#/$defs/pipeline' }),
     autoscaling,
     cacheSizeLimit: cache,
     podDisruptionBudget: budget,

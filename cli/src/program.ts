@@ -72,12 +72,13 @@ export function createProgram(io: Io, outcome: Outcome): Command {
     .option('--timeout-ms <ms>', 'how long the answer may take', positive)
     .action(async (endpoint: string, options) => (await import('./commands/score.ts')).score(io, endpoint, options));
 
-  command('train <spec>', 'train a model as a YAML file says, and register it')
+  command('train [file]', 'train a model as a spec says, a YAML file or one that the registry keeps, and register it')
+    .option('--spec <name>', 'a spec that the registry keeps, in place of a file')
     .addOption(targets.training())
     .addOption(dataDir())
     .option('--detach', 'do not wait for the end')
-    .action(async (spec: string, options) => {
-      outcome.code = await (await import('./commands/train.ts')).train(io, spec, options);
+    .action(async (file: string | undefined, options) => {
+      outcome.code = await (await import('./commands/train.ts')).train(io, file, options);
     });
 
   command('batch <model-or-spec>', 'score the rows of files, as options or a YAML file say')

@@ -286,3 +286,18 @@ test.each<[string, string, string]>([
   ]);
   expect(await grpcOf(false)).toEqual([[], undefined, []]);
 });
+
+test('stream scoring runs the pipelines that the values name, and where they name none those of the registry', async () => {
+  const settings = async (set: readonly string[]) => {
+    const objects = await render({ preset: 'streaming', set });
+    const pod = podsOf(objects).find(({ from }) => from === 'Deployment/assay-streaming');
+    const names = listAt(pod?.spec, 'containers', 0, 'env').map((each) => at(each, 'name'));
+    const files = Object.keys(find(objects, 'ConfigMap', 'assay-streaming').data ?? {});
+    return [
+      names.filter((name) => String(name).includes('PIPELINES')),
+      files.filter((file) => file.startsWith('pipelines')),
+    ];
+  };
+  expect(await settings([])).toEqual([['ASSAY_INFERENCE_PIPELINES_FILE'], ['pipelines.yaml']]);
+  expect(await settings(['streaming.pipelines={}'])).toEqual([['ASSAY_INFERENCE_REGISTRY_PIPELINES'], []]);
+});

@@ -42,7 +42,6 @@ const DISTRIBUTED: readonly [string, RegExp][] = [
   ['inference.drainDelaySeconds=601', /at '\/inference\/drainDelaySeconds': maximum: got 601, want 600/],
   ['inference.drainDelaySeconds=100', /inference: terminationGracePeriodSeconds is 40.* at least .* = 117/],
   ['inference.tolerations[0].efect=NoSchedule', /at '\/inference\/tolerations\/0': additional properties 'efect'/],
-  ['streaming.enabled=true', /streaming\.pipelines: streaming is enabled and has nothing to score/],
   ['inferenceGpu.enabled=true', /gpu\.preset: inferenceGpu is enabled and there is no GPU pool/],
   ['gpu.preset=gcp', /at '\/gpu\/preset': value must be one of 'none', 'generic', 'aks'/],
   [

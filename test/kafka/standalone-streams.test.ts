@@ -1,18 +1,13 @@
 /** Stream scoring inside `assay up`: the inference thread runs the pipelines that its settings name. */
 import { join } from 'node:path';
-import { batchConfig } from '@assay/batch';
 import { createMonitoringClient, createRegistryClient } from '@assay/client';
 import { STREAM_HEADERS } from '@assay/contracts';
-import { inferenceConfig } from '@assay/inference';
-import { monitoringConfig } from '@assay/monitoring';
-import { registryConfig } from '@assay/registry';
-import { createLogger, loadConfigs } from '@assay/runtime';
-import { createService as createStandalone, type Standalone, standaloneConfig } from '@assay/standalone';
-import { trainingConfig } from '@assay/training';
+import type { Standalone } from '@assay/standalone';
 import type { Kafka } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { flights, treeModel } from '../../services/standalone/src/models-under-test.ts';
 import { startSecureBroker } from '../parts/secure-broker.ts';
+import { createStandalone } from '../parts/standalone.ts';
 import { readCommitted } from './checker.ts';
 import { connect, feed, makeTopics, pipelineOf, scoreByRest, temporaryFolder, writePipelines } from './streams.ts';
 
@@ -21,32 +16,6 @@ const PIPELINE = pipelineOf('trees', 'trees');
 let bootstrap: string;
 let kafka: Kafka;
 let standalone: Standalone;
-
-const DEFINITIONS = [
-  standaloneConfig,
-  registryConfig,
-  trainingConfig,
-  batchConfig,
-  inferenceConfig,
-  monitoringConfig,
-] as const;
-
-function start(dir: string, pipelinesFile: string, kafkaSettings?: Parameters<typeof createStandalone>[1]) {
-  const configs = loadConfigs(DEFINITIONS, {
-    flags: {
-      standalone: { dataDir: join(dir, 'data') },
-      registry: { port: 0 },
-      training: { port: 0 },
-      batch: { port: 0 },
-      inference: { port: 0, logLevel: 'silent', pipelinesFile },
-      monitoring: { port: 0 },
-    },
-  });
-  return createStandalone(configs, {
-    log: (service) => createLogger({ service, level: 'silent' }),
-    ...kafkaSettings,
-  });
-}
 
 beforeAll(async () => {
   const secure = resources.use(await startSecureBroker());
@@ -59,7 +28,8 @@ beforeAll(async () => {
   const { name: username, password } = secure.user;
   const sasl = { mechanism: 'scram-sha-256', username, password: () => password } as const;
   const brokers = [secure.addresses.sasl];
-  standalone = await start(dir, pipelinesFile, { kafka: { brokers, clientId: 'assay-inference', sasl } });
+  const kafkaSettings = { brokers, clientId: 'assay-inference', sasl };
+  standalone = await createStandalone(join(dir, 'data'), { pipelinesFile }, { kafka: kafkaSettings });
   resources.defer(() => standalone.close());
   await standalone.start();
   await using registry = createRegistryClient({ url: standalone.services.registry });
@@ -99,7 +69,8 @@ test('what it predicted is in the log, which is no Kafka here, and replays with 
 
 test('pipelines without a Kafka are refused at the start, in words', async () => {
   await using folder = await temporaryFolder();
-  const refused = await start(folder.path, await writePipelines(folder.path, [PIPELINE]));
+  const pipelinesFile = await writePipelines(folder.path, [PIPELINE]);
+  const refused = await createStandalone(join(folder.path, 'data'), { pipelinesFile });
   await expect(refused.start()).rejects.toThrow(/names pipelines, and no Kafka: set ASSAY_KAFKA_BROKERS/);
   await refused.close();
 });

@@ -55,9 +55,6 @@ monitoring: {image: monitoring, section: monitoring, port: 8105, replicas: 1, st
 {{- if and $v.kafka.tls.caSecret (not $v.kafka.tls.enabled) -}}
 {{- fail "\nkafka.tls.caSecret is set and kafka.tls.enabled is false: the brokers would be spoken to in clear" -}}
 {{- end -}}
-{{- if and $v.streaming.enabled (not $v.streaming.pipelines) -}}
-{{- fail "\nstreaming.pipelines: streaming is enabled and has nothing to score; name a pipeline" -}}
-{{- end -}}
 {{- if and $v.inferenceGpu.enabled (eq $v.gpu.preset "none") (not $v.gpu.nodeSelector) -}}
 {{- fail "\ngpu.preset: inferenceGpu is enabled and there is no GPU pool; choose generic, aks, eks, eks-karpenter or gke, or set gpu.nodeSelector" -}}
 {{- end -}}

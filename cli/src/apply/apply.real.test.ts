@@ -138,6 +138,39 @@ describe('a platform as files', () => {
     expect((await diff('out/platform')).code).toBe(0);
   });
 
+  test('has pipelines and training specs, which go before the endpoints that they name', async () => {
+    const pipeline = (output: string) =>
+      `kind: Pipeline\nname: streamed\nspec:\n  endpoint: streamed\n  input: moves\n  output: ${output}\n  deadLetters: moves.rejected\n`;
+    const spec = (seed: number) =>
+      `kind: TrainingSpec\nname: churn-nightly\nspec:\n  model: churn\n  source: { dataset: customers }\n  target: { name: left, expression: left_at is not null }\n  features: [{ name: age, dtype: float32 }]\n  split: { by: time, column: day, validationFrom: "2026-01-01", testFrom: "2026-02-01" }\n  trainer: { name: lightgbm, rounds: 10 }\n  seed: ${seed}\n`;
+    await registry.write({
+      'streams/pipeline.yaml': pipeline('moves.scored'),
+      'streams/endpoint.yaml': alias('streamed', 1) + follower('streamed'),
+      'streams/spec.yaml': spec(1),
+    });
+    expect(await apply('streams')).toMatchObject({ code: 0, err: '' });
+    expect((await diff('streams')).code).toBe(0);
+    await registry.run(['export', '-f', 'out/streams', '--kinds', 'Pipeline,TrainingSpec']);
+    expect(await diff('out/streams')).toMatchObject({ code: 0, err: '' });
+
+    await registry.write({ 'streams/pipeline.yaml': pipeline('elsewhere'), 'streams/spec.yaml': spec(2) });
+    expect((await diff('streams')).out).toContain('-    output: moves.scored\n+    output: elsewhere\n');
+    expect(await apply('streams')).toMatchObject({ code: 0, err: '' });
+    expect(await registry.client.getPipeline('streamed')).toMatchObject({ output: 'elsewhere', revision: 2 });
+    expect((await registry.client.getTrainingSpec('churn-nightly')).spec.seed).toBe(2);
+
+    await registry.write({ 'streams/pipeline.yaml': pipeline('moves') });
+    expect((await apply('streams')).err).toContain('output: is the input topic too');
+    const absent = (kind: string, name: string) => `kind: ${kind}\nname: ${name}\nabsent: true\n`;
+    await registry.write({
+      'streams/pipeline.yaml': absent('Pipeline', 'streamed'),
+      'streams/endpoint.yaml': absent('Endpoint', 'streamed'),
+      'streams/spec.yaml': absent('TrainingSpec', 'churn-nightly'),
+    });
+    expect(await apply('streams')).toMatchObject({ code: 0, err: '' });
+    expect((await registry.client.listPipelines()).items).toEqual([]);
+  });
+
   test('may be read and exported in part by those who may not see all of it', async () => {
     const { secret } = await registry.client.createKey({ principal: 'reader', scopes: ['read'] });
     const env = { ASSAY_API_KEY: secret };

@@ -1,7 +1,7 @@
 /** `assay train`: a spec becomes a job, the job a version. */
 import { dirname, resolve } from 'node:path';
 import { createJobPrinter, createTrainingClient } from '@assay/client';
-import { type Job, TrainingSpec } from '@assay/contracts';
+import { AssayError, type CreateJob, type Job, TrainingSpec } from '@assay/contracts';
 import { EXIT_CODES, parseYaml } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { byImportance, facts, json, metric } from '../output.ts';
@@ -10,20 +10,20 @@ import { peerOf, type TargetOptions } from '../targets.ts';
 
 export interface TrainOptions extends TargetOptions {
   readonly detach?: boolean;
+  /** A spec that the registry keeps, in place of a file. */
+  readonly spec?: string;
 }
 
-export async function train(io: Io, path: string, options: TrainOptions): Promise<number> {
-  const file = resolve(io.cwd, path);
-  const text = await readSpecFile(file, path);
-  const spec = parseYaml(TrainingSpec, text, path);
+export async function train(io: Io, path: string | undefined, options: TrainOptions): Promise<number> {
+  const request = await requestOf(io, path, options);
   await using training = createTrainingClient(await peerOf('training', io, options));
-  let job = await training.createJob({ spec, baseDir: dirname(file) }, { signal: io.signal });
+  let job = await training.createJob(request, { signal: io.signal });
   if (options.detach) {
     io.out(options.json ? json(job) : `${job.id}\n`);
     return EXIT_CODES.ok.code;
   }
   const printer = createJobPrinter(io.err, io.terminal);
-  io.err(`training ${spec.model}, job ${job.id}\n`);
+  io.err(`training ${job.spec.model}, job ${job.id}\n`);
   try {
     for await (job of training.followJob(job.id, { signal: io.signal })) printer.show(job);
   } catch (error) {
@@ -36,6 +36,16 @@ export async function train(io: Io, path: string, options: TrainOptions): Promis
   else if (job.result !== null) io.out(resultText(job, job.result));
   if (job.state !== 'succeeded') io.err(`assay: ${outcomeText(job)}\n`);
   return exitCodeOfJob(job);
+}
+
+async function requestOf(io: Io, path: string | undefined, options: TrainOptions): Promise<CreateJob> {
+  if ((path === undefined) === (options.spec === undefined)) {
+    throw new AssayError('INVALID_ARGUMENT', 'name a spec file, or with --spec one that the registry keeps');
+  }
+  if (path === undefined) return { spec: { name: options.spec ?? '' } };
+  const file = resolve(io.cwd, path);
+  const text = await readSpecFile(file, path);
+  return { spec: parseYaml(TrainingSpec, text, path), baseDir: dirname(file) };
 }
 
 function resultText(job: Job, result: NonNullable<Job['result']>): string {

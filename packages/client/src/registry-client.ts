@@ -33,6 +33,7 @@ import {
 import { downloadFiles, filesOf, type LocalFile, uploadFiles } from './package-transfer.ts';
 import { putAgainIfGone } from './put-again.ts';
 import { datasetMethods } from './registry-datasets.ts';
+import { documentMethods } from './registry-documents.ts';
 import { gateMethods } from './registry-gates.ts';
 import { webhookMethods } from './registry-webhooks.ts';
 import { type Call, type CallOptions, type ClientOptions, createTransport, segment } from './transport.ts';
@@ -281,6 +282,7 @@ export function createRegistryClient(options: ClientOptions) {
     },
 
     ...datasetMethods(transport, TRANSFER_TIMEOUT_MS),
+    ...documentMethods(transport),
     ...gateMethods(transport),
     ...webhookMethods(transport),
 

@@ -19,6 +19,7 @@ export { toPlace } from './places.ts';
 export * from './predictions.ts';
 export * from './registry.ts';
 export * from './resource-files.ts';
+export * from './routing.ts';
 export * from './scoring.ts';
 export * from './shadows.ts';
 export * from './signature.ts';

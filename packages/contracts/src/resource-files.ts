@@ -14,6 +14,8 @@ import { PRINCIPAL_KINDS, SCOPES, Scope } from './access.ts';
 import { Gates } from './gates.ts';
 import { EndpointCache, EndpointLimits, Id, ModelSettings, NAME_PATTERN, Name, Shadow, Variant } from './registry.ts';
 import { Signature } from './signature.ts';
+import { PipelineSpec } from './streaming.ts';
+import { TrainingSpec } from './training.ts';
 import { UpdateWebhook } from './webhooks.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -91,6 +93,10 @@ export const EndpointSpec = Type.Object(
 );
 export type EndpointSpec = Type.Static<typeof EndpointSpec>;
 export const EndpointDocument = documentOrAbsence('Endpoint', Name, EndpointSpec);
+
+export const PipelineDocument = documentOrAbsence('Pipeline', Name, PipelineSpec);
+
+export const TrainingSpecDocument = documentOrAbsence('TrainingSpec', Name, TrainingSpec);
 
 /** The secret is in no file. */
 export const WebhookSpec = Type.Object(

@@ -242,9 +242,37 @@ export const Job = Type.Object(
 );
 export type Job = Type.Static<typeof Job>;
 
+/** A spec as the registry keeps it, under a name. */
+export const KeptTrainingSpec = Type.Object(
+  {
+    name: Name,
+    spec: TrainingSpec,
+    specSha256: Type.String({
+      description:
+        'SHA-256 of the spec as canonical JSON: versions that were trained by it have it in their lineage, and jobs in the audit trail.',
+    }),
+    revision: Revision,
+    updatedAt: EpochMs,
+    updatedBy: Type.String(),
+  },
+  { $id: 'KeptTrainingSpec', ...strict },
+);
+export type KeptTrainingSpec = Type.Static<typeof KeptTrainingSpec>;
+
+export const PutTrainingSpec = Type.Object(
+  {
+    expectedRevision: Type.Integer({ minimum: 0, description: '0 for one that is not there.' }),
+    spec: TrainingSpec,
+  },
+  { $id: 'PutTrainingSpec', ...strict },
+);
+export type PutTrainingSpec = Type.Static<typeof PutTrainingSpec>;
+
 export const CreateJob = Type.Object(
   {
-    spec: TrainingSpec,
+    spec: Type.Union([TrainingSpec, Type.Object({ name: Name }, strict)], {
+      description: 'A spec, or the `name` of one that the registry keeps: the job has it as it is now.',
+    }),
     baseDir: Type.Optional(Type.String({ description: 'An absolute folder; relative paths of the spec start there.' })),
     idempotencyKey: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   },

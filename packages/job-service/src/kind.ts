@@ -46,8 +46,16 @@ export type JobOf<T extends JobTypes> = {
 /** Null until it is resolved, and for ever where the spec names nothing of that sort. */
 export type Resolution<T extends JobTypes> = { readonly [K in keyof T['resolved']]: T['resolved'][K] | null };
 
+/** A spec that the registry keeps. */
+export interface SpecSource {
+  readonly name: string;
+  readonly revision: number;
+}
+
 export interface CreateJobOf<T extends JobTypes> {
   readonly spec: T['spec'];
+  /** Where the registry keeps the spec, if that is where it is from. */
+  readonly specSource?: SpecSource;
   readonly baseDir?: string;
   readonly idempotencyKey?: string;
 }
@@ -126,6 +134,11 @@ export interface JobKind<T extends JobTypes> {
     readonly scope: 'train' | 'score';
   };
 
+  /**
+   * The spec that the registry keeps under a name: for kinds whose requests may name one.
+   * @throws AssayError NOT_FOUND
+   */
+  keptSpec?(name: string, registry: RegistryClient): Promise<{ readonly spec: T['spec'] } & SpecSource>;
   /** @throws AssayError PERMISSION_DENIED where the job would do for its caller what the caller may not do */
   authorize(caller: Caller, spec: T['spec']): void;
   /** What the schema cannot say about a job; places begin with `spec.`. */

@@ -115,6 +115,7 @@ function assemble<T extends JobTypes>(
     jobs,
     checkpoints: createCheckpoints(database, jobs),
     bus,
+    registry,
     watch,
     observer,
     async cancel(id, acting) {

@@ -210,6 +210,11 @@ export const inferenceConfig = defineConfig('inference', {
     description:
       'Where predictions are logged: `kafka:` (the brokers of ASSAY_KAFKA_BROKERS; those of streams in the transaction of their results), or the database of an event log, `postgres://…`. Without it `kafka:` where there are brokers, else they are not logged. Not read when another program hands the service its event bus.',
   }),
+  registryPipelines: setting(Type.Boolean(), {
+    default: false,
+    description:
+      'Whether the pipelines that the registry keeps are run, which needs Kafka; with what changes there they change here. In place of pipelinesFile.',
+  }),
   pipelinesFile: setting(Type.String(), {
     default: '',
     description:

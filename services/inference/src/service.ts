@@ -166,22 +166,30 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
 
 /**
  * What Kafka needs is loaded when there are pipelines, and not otherwise.
- * @throws INVALID_ARGUMENT for a pipelines file that is wrong, or without a Kafka to read from
+ * @throws INVALID_ARGUMENT for a pipelines file that is wrong, for two places to take pipelines from, without a Kafka
  */
 async function prepareStreams(
   config: InferenceConfig,
-  { kafka, streamsEntry }: InferenceDependencies,
+  { kafka, models, streamsEntry }: InferenceDependencies,
 ): Promise<((parts: StreamParts) => StreamThreads) | undefined> {
-  const { pipelinesFile } = config;
-  if (pipelinesFile === '') return undefined;
+  const { pipelinesFile, registryPipelines } = config;
+  if (pipelinesFile === '' && !registryPipelines) return undefined;
+  const wrong = (message: string) => new AssayError('INVALID_ARGUMENT', message);
+  if (pipelinesFile !== '' && registryPipelines) {
+    throw wrong(
+      'pipelinesFile and registryPipelines are both set: pipelines are those of a file or those of the registry',
+    );
+  }
+  if (registryPipelines && models !== undefined) throw wrong('registryPipelines is set, and there is no registry here');
   if (kafka === undefined) {
-    throw new AssayError('INVALID_ARGUMENT', `${pipelinesFile} names pipelines, and no Kafka: set ASSAY_KAFKA_BROKERS`);
+    const what = registryPipelines ? 'registryPipelines asks for pipelines' : `${pipelinesFile} names pipelines`;
+    throw wrong(`${what}, and no Kafka: set ASSAY_KAFKA_BROKERS`);
   }
   const [{ createStreamThreads }, { readPipelines }] = await Promise.all([
     import('./stream-threads/stream-threads.ts'),
     import('./kafka/pipelines.ts'),
   ]);
-  const pipelines = await readPipelines(pipelinesFile);
+  const pipelines = registryPipelines ? undefined : await readPipelines(pipelinesFile);
   const entry = streamsEntry ?? entryUrl('services/inference', 'stream-thread');
   return (parts) => createStreamThreads({ ...parts, config, kafka, pipelines, entry });
 }

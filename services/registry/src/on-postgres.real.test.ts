@@ -25,6 +25,7 @@ describe('on PostgreSQL', async () => {
   await import('./http/governance.real.test.ts');
   await import('./http/datasets.real.test.ts');
   await import('./http/endpoints.real.test.ts');
+  await import('./http/named-documents.real.test.ts');
   await import('./http/deletions.real.test.ts');
   await import('./http/gates.real.test.ts');
   await import('./http/ways-around-gates.real.test.ts');

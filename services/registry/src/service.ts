@@ -39,6 +39,7 @@ import { collectionMigration } from './store/migrations/030-collection.ts';
 import { gatesMigration } from './store/migrations/031-gates.ts';
 import { keyRevisionsMigration } from './store/migrations/032-key-revisions.ts';
 import { endpointCacheMigration } from './store/migrations/033-endpoint-cache.ts';
+import { namedDocumentsMigration } from './store/migrations/034-named-documents.ts';
 import { outboxLag } from './store/outbox-lag.ts';
 import { readRoutingRevision } from './store/routing.ts';
 import type { RegistryTables } from './store/tables.ts';
@@ -77,6 +78,7 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   gatesMigration,
   keyRevisionsMigration,
   endpointCacheMigration,
+  namedDocumentsMigration,
 ];
 
 export function openRegistryDatabase(url: string): Promise<Database<RegistryTables>> {

@@ -71,6 +71,7 @@ export const trainingKind: JobKind<Training> = {
     resultSummary: 'Say what was registered',
     scope: 'train',
   },
+  keptSpec: (name, registry) => registry.getTrainingSpec(name),
   authorize: requirePromote,
   check: ({ spec }) => specProblems(spec),
   localPaths: ({ source }) =>

@@ -5,7 +5,9 @@ import { endpointKind } from './endpoint.ts';
 import { gatesKind } from './gates.ts';
 import { keyKind } from './key.ts';
 import { modelKind } from './model.ts';
+import { pipelineKind } from './pipeline.ts';
 import { principalKind } from './principal.ts';
+import { trainingSpecKind } from './training-spec.ts';
 import { webhookKind } from './webhook.ts';
 
 export const KINDS: readonly Kind[] = [
@@ -13,6 +15,8 @@ export const KINDS: readonly Kind[] = [
   gatesKind,
   aliasKind,
   endpointKind,
+  pipelineKind,
+  trainingSpecKind,
   webhookKind,
   principalKind,
   keyKind,

@@ -1,5 +1,6 @@
 /** The routes for people and programs: create, list, get, wait, cancel, read the log. */
 import { Readable } from 'node:stream';
+import type { RegistryClient } from '@assay/client';
 import { AssayError, Id, Page, PageQuery } from '@assay/contracts';
 import type { Acting } from '@assay/events';
 import { type App, errorResponses } from '@assay/http';
@@ -40,12 +41,19 @@ export function jobRoutes<T extends JobTypes>(app: App, kind: JobKind<T>, parts:
         description:
           'Records the job and answers at once; it runs when its turn comes. The same `idempotencyKey` gives the job that it made before.',
         body: CreateJob,
-        response: { 201: Job, ...errorResponses('INVALID_ARGUMENT') },
+        response: {
+          201: Job,
+          ...errorResponses(
+            'INVALID_ARGUMENT',
+            ...(kind.keptSpec === undefined ? [] : (['NOT_FOUND', 'UNAVAILABLE'] as const)),
+          ),
+        },
       },
     },
     async (request, reply) => {
-      const body = request.body as CreateJobOf<T>; // by its schema, of the same kind
-      const { config, jobs } = parts();
+      const { config, jobs, registry } = parts();
+      const asked = request.body as CreateJobOf<T> | NamingJob; // by its schema, of the same kind
+      const body: CreateJobOf<T> = namesSpec(asked) ? await withKeptSpec(kind, asked, registry) : asked;
       if (request.caller !== null) kind.authorize(request.caller, body.spec);
       const baseDir = checkRequest(kind, body, config);
       return reply.code(201).send(await jobs.create({ ...body, baseDir }, actingBy(request)));
@@ -175,4 +183,21 @@ function callerGone(reply: FastifyReply): AbortSignal {
     if (!raw.writableFinished) controller.abort(new AssayError('CANCELLED', 'the caller went away before the answer'));
   });
   return controller.signal;
+}
+
+/** A request for a job by a spec that the registry keeps. */
+type NamingJob = Omit<CreateJobOf<JobTypes>, 'spec'> & { readonly spec: { readonly name: string } };
+
+function namesSpec<T extends JobTypes>(asked: CreateJobOf<T> | NamingJob): asked is NamingJob {
+  return 'name' in asked.spec && Object.keys(asked.spec).length === 1;
+}
+
+async function withKeptSpec<T extends JobTypes>(
+  { keptSpec }: JobKind<T>,
+  { spec: { name }, ...rest }: NamingJob,
+  registry: RegistryClient,
+): Promise<CreateJobOf<T>> {
+  if (keptSpec === undefined) throw new AssayError('INVALID_ARGUMENT', 'spec: jobs of this kind are not made by name');
+  const { spec, revision } = await keptSpec(name, registry);
+  return { ...rest, spec, specSource: { name, revision } };
 }

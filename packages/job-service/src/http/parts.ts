@@ -1,4 +1,5 @@
 /** What the routes work with. They get a function that gives it, so that the API can be described without opening anything. */
+import type { RegistryClient } from '@assay/client';
 import type { Acting, EventBus } from '@assay/events';
 import type { JobWatch } from '../job-watch.ts';
 import type { JobObserver, JobOf, JobTypes } from '../kind.ts';
@@ -10,6 +11,8 @@ export interface Parts<T extends JobTypes> {
   readonly jobs: Jobs<T>;
   readonly checkpoints: Checkpoints;
   readonly bus: EventBus;
+  /** With the key of the service. */
+  readonly registry: RegistryClient;
   readonly watch: JobWatch;
   readonly observer: JobObserver<T>;
   /** The job is to stop; gives it as it is recorded. */

@@ -131,7 +131,7 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
   }
 
   return {
-    async create({ spec, baseDir, idempotencyKey }, acting) {
+    async create({ spec, specSource, baseDir, idempotencyKey }, acting) {
       const created = await database.transaction(async (trx) => {
         if (idempotencyKey !== undefined) {
           const before = await trx
@@ -165,7 +165,10 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
         const job = toJob(row);
         await announce(trx, kind.name, job);
         // The digest: a spec may be large, and the job shows it.
-        const details = { specSha256: sha256(canonicalJson(spec)).toString('hex') };
+        const details = {
+          specSha256: sha256(canonicalJson(spec)).toString('hex'),
+          ...(specSource === undefined ? {} : { specName: specSource.name, specRevision: specSource.revision }),
+        };
         await tellAudit(trx, acting, { action: 'job.submit', job, details });
         return { job, isNew: true };
       });

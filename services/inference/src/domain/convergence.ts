@@ -264,6 +264,7 @@ export class Convergence {
       revision: this.#wanted?.revision ?? 0,
       endpoints,
       versions: [...versions.values()].filter((version) => named.has(version.id)),
+      ...(this.#wanted?.pipelines === undefined ? {} : { pipelines: this.#wanted.pipelines }),
     };
   }
 }

@@ -19,7 +19,7 @@ import { type Backoff, backoffMs } from '../domain/backoff.ts';
 import type { Dataplane } from '../domain/dataplane.ts';
 import type { ServedEndpoint } from '../domain/routing-table.ts';
 import type { LoadedVersion } from '../domain/version.ts';
-import type { PipelineSpec } from './pipelines.ts';
+import type { RunnablePipeline } from './pipelines.ts';
 import { createPredictionIds } from './prediction-id.ts';
 import { type Judged, type Outcome, scoreRecords } from './score-records.ts';
 import { rowsWithin, sliceRows } from './slices.ts';
@@ -52,7 +52,7 @@ export interface Committed {
 }
 
 export interface PipelineRunOptions {
-  readonly pipeline: PipelineSpec;
+  readonly pipeline: RunnablePipeline;
   readonly kafka: KafkaSettings;
   readonly dataplane: Dataplane;
   readonly predictions: StreamLog | undefined;

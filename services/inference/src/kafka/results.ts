@@ -4,7 +4,7 @@ import type { Headers, InputRecord, OutputRecord } from '@assay/kafka';
 import type { Scored } from '../domain/dataplane.ts';
 import type { ServedVariant } from '../domain/routing-table.ts';
 import { type Envelope, seal } from './cloud-events.ts';
-import type { PipelineSpec } from './pipelines.ts';
+import type { RunnablePipeline } from './pipelines.ts';
 
 /** Headers are for people; what is longer is in the record itself. */
 const MAX_MESSAGE_CHARACTERS = 1000;
@@ -18,7 +18,7 @@ export interface ScoredRecord {
 
 /** The input's key and headers are kept; of two headers of one name ours wins, as when pipelines follow each other. */
 export function resultOf(
-  pipeline: PipelineSpec,
+  pipeline: RunnablePipeline,
   input: InputRecord,
   envelope: Envelope,
   { id, scored, outputs }: ScoredRecord,
@@ -34,10 +34,10 @@ export function resultOf(
   return { ...record, headers: own, sharedHeaders: shared };
 }
 
-const sharedBy = new WeakMap<ServedVariant, Map<PipelineSpec, Headers>>();
+const sharedBy = new WeakMap<ServedVariant, Map<RunnablePipeline, Headers>>();
 
 /** What every result of a pipeline has by one variant of one revision: a new revision has variants of its own. */
-function headersOfAll(pipeline: PipelineSpec, { variant, endpoint }: Scored): Headers {
+function headersOfAll(pipeline: RunnablePipeline, { variant, endpoint }: Scored): Headers {
   let byPipeline = sharedBy.get(variant);
   if (byPipeline === undefined) {
     byPipeline = new Map();
@@ -63,7 +63,7 @@ function hasAny(headers: Headers, names: Headers): boolean {
 
 /** The input as it came, and why it was not scored. */
 export function deadLetterOf(
-  pipeline: PipelineSpec,
+  pipeline: RunnablePipeline,
   input: InputRecord,
   error: Pick<AssayError, 'code' | 'message' | 'details'>,
 ): OutputRecord {
@@ -84,7 +84,7 @@ export function deadLetterOf(
 }
 
 /** A deletion of the key: the result that a compacted output topic holds for it goes too. */
-export function tombstoneOf(pipeline: PipelineSpec, input: InputRecord): OutputRecord {
+export function tombstoneOf(pipeline: RunnablePipeline, input: InputRecord): OutputRecord {
   return {
     topic: pipeline.output,
     key: input.key,

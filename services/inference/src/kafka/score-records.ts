@@ -9,7 +9,7 @@ import type { Dataplane, Scored } from '../domain/dataplane.ts';
 import { chooseVariant, type ServedEndpoint, type ServedVariant } from '../domain/routing-table.ts';
 import { ROUTING_KEY_HEADER } from '../http/caller.ts';
 import { type Envelope, open } from './cloud-events.ts';
-import type { PipelineSpec } from './pipelines.ts';
+import type { RunnablePipeline } from './pipelines.ts';
 import { deadLetterOf, resultOf, tombstoneOf } from './results.ts';
 import type { StreamPrediction } from './stream-log.ts';
 
@@ -24,7 +24,7 @@ export interface Judged {
 }
 
 export interface RecordScorer {
-  readonly pipeline: PipelineSpec;
+  readonly pipeline: RunnablePipeline;
   readonly dataplane: Dataplane;
   readonly predictionId: (record: InputRecord) => string;
   readonly signal: AbortSignal;
@@ -66,12 +66,12 @@ interface Placed {
 }
 
 /** Without a key there is no result that it could delete. */
-function judgeTombstone(pipeline: PipelineSpec, record: InputRecord): Judged {
+function judgeTombstone(pipeline: RunnablePipeline, record: InputRecord): Judged {
   if (record.key !== null) return { outcome: 'tombstone', record: tombstoneOf(pipeline, record) };
   return deadLetter(pipeline, record, new AssayError('INVALID_ARGUMENT', 'the record has neither value nor key'));
 }
 
-function deadLetter(pipeline: PipelineSpec, record: InputRecord, error: AssayError): Judged {
+function deadLetter(pipeline: RunnablePipeline, record: InputRecord, error: AssayError): Judged {
   return { outcome: 'dead_letter', record: deadLetterOf(pipeline, record, error) };
 }
 

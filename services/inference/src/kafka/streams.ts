@@ -1,14 +1,14 @@
 /** The pipelines of a thread, and what they tell: their states, metrics and log lines. */
+import { isDeepStrictEqual } from 'node:util';
 import type { KafkaSettings } from '@assay/kafka';
 import { createMetrics, type Logger, type Registry } from '@assay/runtime';
 import type { Dataplane } from '../domain/dataplane.ts';
 import { streamMetrics } from './metrics.ts';
 import { type PipelineObserver, type PipelineState, runPipeline } from './pipeline-run.ts';
-import type { PipelineSpec } from './pipelines.ts';
+import type { RunnablePipeline } from './pipelines.ts';
 import type { StreamLog } from './stream-log.ts';
 
 export interface PipelinesOptions {
-  readonly pipelines: readonly PipelineSpec[];
   readonly kafka: KafkaSettings;
   readonly dataplane: Dataplane;
   readonly registry: Registry;
@@ -19,20 +19,59 @@ export interface PipelinesOptions {
   readonly onState: (pipeline: string, state: PipelineState) => void;
 }
 
+export interface Pipelines {
+  /**
+   * These run from now on: what is new begins, what is gone ends what is under way and leaves its group, what changed does
+   * both. All others go on undisturbed.
+   */
+  run(pipelines: readonly RunnablePipeline[]): void;
+  /** All end. Never rejects. */
+  close(): Promise<void>;
+}
+
 const STATES = ['starting', 'running', 'waiting', 'stopped'] as const;
 
-/** Runs them until `signal` aborts; then ends what is under way and leaves the groups. Never rejects. */
-export async function runPipelines(options: PipelinesOptions, signal: AbortSignal): Promise<void> {
+interface Running {
+  readonly pipeline: RunnablePipeline;
+  readonly stop: AbortController;
+}
+
+export function createPipelines(options: PipelinesOptions): Pipelines {
   const { kafka, dataplane, predictions } = options;
   const { metrics } = createMetrics(streamMetrics, { registry: options.registry });
-  await Promise.all(
-    options.pipelines.map((pipeline) =>
-      runPipeline(
-        { pipeline, kafka, dataplane, predictions, observer: observe(metrics, pipeline.name, options) },
-        signal,
-      ),
-    ),
-  );
+  let wanted: ReadonlyMap<string, RunnablePipeline> = new Map();
+  const running = new Map<string, Running>();
+  const lives = new Map<string, Promise<void>>();
+
+  /** One run after another, for as long as a pipeline of this name is wanted. */
+  async function live(name: string): Promise<void> {
+    for (let pipeline = wanted.get(name); pipeline !== undefined; pipeline = wanted.get(name)) {
+      const stop = new AbortController();
+      running.set(name, { pipeline, stop });
+      await runPipeline(
+        { pipeline, kafka, dataplane, predictions, observer: observe(metrics, name, options) },
+        stop.signal,
+      );
+    }
+    running.delete(name);
+    lives.delete(name);
+    for (const state of STATES) metrics.state.remove({ pipeline: name, state });
+  }
+
+  return {
+    run(pipelines) {
+      wanted = new Map(pipelines.map((pipeline) => [pipeline.name, pipeline]));
+      for (const [name, { pipeline, stop }] of running) {
+        if (!isDeepStrictEqual(wanted.get(name), pipeline)) stop.abort();
+      }
+      for (const name of wanted.keys()) if (!lives.has(name)) lives.set(name, live(name));
+    },
+    async close() {
+      wanted = new Map();
+      for (const { stop } of running.values()) stop.abort();
+      await Promise.all(lives.values());
+    },
+  };
 }
 
 type StreamMetrics = ReturnType<typeof createMetrics<typeof streamMetrics>>['metrics'];

@@ -5,7 +5,7 @@ export function cutRouting(snapshot: RoutingSnapshot, endpoints: ReadonlySet<str
   const kept = snapshot.endpoints.filter(({ name }) => endpoints.has(name));
   const named = new Set(kept.flatMap(({ variants }) => variants.map(({ versionId }) => versionId)));
   return {
-    ...snapshot,
+    revision: snapshot.revision,
     endpoints: kept,
     versions: snapshot.versions.filter(({ id }) => named.has(id)),
   };

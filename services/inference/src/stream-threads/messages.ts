@@ -10,7 +10,7 @@ import type { PlainKafkaSettings } from '@assay/kafka';
 import type { MetricSnapshot, ThreadError } from '@assay/runtime';
 import type { InferenceConfig } from '../config.ts';
 import type { PipelineState } from '../kafka/pipeline-run.ts';
-import type { PipelineSpec } from '../kafka/pipelines.ts';
+import type { RunnablePipeline } from '../kafka/pipelines.ts';
 import type { ProviderChoice } from '../versions/choose-provider.ts';
 
 /** `workerData` of a thread. */
@@ -18,7 +18,7 @@ export interface StreamThreadStart {
   /** From 1, for its log lines. */
   readonly thread: number;
   readonly config: PlainConfig;
-  readonly pipelines: readonly PipelineSpec[];
+  readonly pipelines: readonly RunnablePipeline[];
   readonly kafka: PlainKafkaSettings;
   /** As it turned out at the start of the service. */
   readonly provider: ProviderChoice;
@@ -30,8 +30,9 @@ export interface StreamThreadStart {
 /** Without what is a secret: a thread has no use for it. */
 export type PlainConfig = Omit<InferenceConfig, 'serviceKey' | 'eventsUrl'>;
 
-/** Of the endpoints of the pipelines, and the versions that they name. */
+/** Which pipelines there are; of routing their endpoints, and the versions that those name. */
 export interface PushedRouting {
+  readonly pipelines: readonly RunnablePipeline[];
   /** What answers now in the main thread: what to serve first. */
   readonly effective: RoutingSnapshot;
   readonly wanted: RoutingSnapshot;

@@ -5,7 +5,7 @@ import { createLogger, type Logger, type LogLevel, Registry, snapshotMetrics } f
 import { Convergence } from '../domain/convergence.ts';
 import { Dataplane } from '../domain/dataplane.ts';
 import { LiveSet } from '../domain/live-set.ts';
-import { runPipelines } from '../kafka/streams.ts';
+import { createPipelines } from '../kafka/streams.ts';
 import { createObserver, type Observer } from '../observer.ts';
 import { openPredictionLogs } from '../predictions/open-predictions.ts';
 import { graphsDir } from '../versions/graphs-dir.ts';
@@ -44,30 +44,38 @@ export async function runStreamThread(start: StreamThreadStart, port: MessagePor
     isProviderMissing: false, // told by the main thread
   });
   const stop = new AbortController();
+  const pipelines = createPipelines({
+    kafka: fromPlainKafkaSettings(start.kafka),
+    dataplane: serving.dataplane,
+    registry,
+    log,
+    predictions: await predictions?.ofStreams(),
+    onState: (pipeline, state) => say({ type: 'state', pipeline, state }),
+  });
+  pipelines.run(start.pipelines);
   const tellMetrics = async (number: number | 'last'): Promise<void> =>
     say({ type: 'metrics', number, metrics: await snapshotMetrics(registry) });
   port.on('message', (message: ToStreamThread) => {
-    if (message.type === 'route') serving.route(message.routing, stop.signal);
-    else if (message.type === 'answer') main.answered(message);
+    if (message.type === 'route') {
+      serving.route(message.routing, stop.signal);
+      pipelines.run(message.routing.pipelines);
+    } else if (message.type === 'answer') main.answered(message);
     else if (message.type === 'scrape') void tellMetrics(message.number);
     else stop.abort();
   });
-  await runPipelines(
-    {
-      pipelines: start.pipelines,
-      kafka: fromPlainKafkaSettings(start.kafka),
-      dataplane: serving.dataplane,
-      registry,
-      log,
-      predictions: await predictions?.ofStreams(),
-      onState: (pipeline, state) => say({ type: 'state', pipeline, state }),
-    },
-    stop.signal,
-  );
+  await aborted(stop.signal);
+  await pipelines.close();
   serving.convergence.close();
   await serving.live.close();
   await predictions?.requests.close(config.closeTimeoutMs);
   await tellMetrics('last');
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 /** Its lines are the main thread's to write. */

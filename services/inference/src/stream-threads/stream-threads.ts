@@ -11,7 +11,7 @@ import type { InferenceConfig } from '../config.ts';
 import type { ReadinessCheck } from '../domain/readiness.ts';
 import { streamMetrics } from '../kafka/metrics.ts';
 import type { PipelineState } from '../kafka/pipeline-run.ts';
-import type { PipelineSpec } from '../kafka/pipelines.ts';
+import { type RunnablePipeline, runnable } from '../kafka/pipelines.ts';
 import { inferenceMetrics } from '../metrics.ts';
 import type { EventSink } from '../predictions/prediction-log.ts';
 import type { ProviderChoice } from '../versions/choose-provider.ts';
@@ -22,7 +22,8 @@ import { type StreamThread, startStreamThread } from './supervised-thread.ts';
 
 export interface StreamThreadsOptions {
   readonly config: InferenceConfig;
-  readonly pipelines: readonly PipelineSpec[];
+  /** Undefined: those that come with routing. */
+  readonly pipelines: readonly RunnablePipeline[] | undefined;
   readonly kafka: KafkaSettings;
   readonly provider: ProviderChoice;
   readonly packages: SharedPackages;
@@ -59,14 +60,14 @@ export function defaultThreads(cores: number = availableParallelism()): number {
 }
 
 export function createStreamThreads(options: StreamThreadsOptions): StreamThreads {
-  const { config, pipelines, registry, log } = options;
+  const { config, registry, log } = options;
   const count = config.streamThreads === 0 ? defaultThreads() : config.streamThreads;
-  const endpoints = new Set(pipelines.map(({ endpoint }) => endpoint));
   const { metrics } = createMetrics(streamMetrics, { registry });
   const restarts = metrics.threadRestarts.bind({});
   /** By thread, the state of each pipeline. */
   const states = new Map<number, Map<string, PipelineState>>();
   const haveRun = new Set<string>();
+  let pipelines = options.pipelines ?? [];
   let threads: readonly StreamThread[] = [];
   let routing: PushedRouting | undefined;
 
@@ -98,6 +99,7 @@ export function createStreamThreads(options: StreamThreadsOptions): StreamThread
       onState(pipeline, state) {
         const ofThread = states.get(number) ?? new Map<string, PipelineState>();
         states.set(number, ofThread.set(pipeline, state));
+        if (!pipelines.some(({ name }) => name === pipeline)) ofThread.delete(pipeline);
         if (state.state === 'running') haveRun.add(pipeline);
       },
       onLine: (line) => writeLine(log, line),
@@ -118,7 +120,9 @@ export function createStreamThreads(options: StreamThreadsOptions): StreamThread
       log.info({ threads: count, pipelines: pipelines.map(({ name }) => name) }, 'stream scoring begins');
     },
     route(wanted, effective) {
-      const next = { wanted: cutRouting(wanted, endpoints), effective: cutRouting(effective, endpoints) };
+      pipelines = options.pipelines ?? (wanted.pipelines ?? []).map(runnable);
+      const endpoints = new Set(pipelines.map(({ endpoint }) => endpoint));
+      const next = { pipelines, wanted: cutRouting(wanted, endpoints), effective: cutRouting(effective, endpoints) };
       const isNews = JSON.stringify(withoutRevision(next)) !== JSON.stringify(withoutRevision(routing));
       routing = next;
       if (isNews) for (const thread of threads) thread.route(next);
@@ -164,7 +168,10 @@ function plainConfig({ serviceKey: _, eventsUrl: __, ...config }: InferenceConfi
 }
 
 function withoutRevision(routing: PushedRouting | undefined) {
-  return [routing?.wanted, routing?.effective].map((each) => [each?.endpoints, each?.versions]);
+  return [
+    routing?.pipelines,
+    ...[routing?.wanted, routing?.effective].map((each) => [each?.endpoints, each?.versions]),
+  ];
 }
 
 /** A thread's line, as the main thread writes its own. */

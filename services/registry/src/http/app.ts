@@ -15,8 +15,10 @@ import { keyRoutes } from './key-routes.ts';
 import { lineageRoutes } from './lineage-routes.ts';
 import { modelRoutes } from './model-routes.ts';
 import type { PartsOf } from './parts.ts';
+import { pipelineRoutes } from './pipeline-routes.ts';
 import { routingRoutes } from './routing-routes.ts';
 import { shadowRoutes } from './shadow-routes.ts';
+import { trainingSpecRoutes } from './training-spec-routes.ts';
 import { versionRoutes } from './version-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 
@@ -59,6 +61,8 @@ export function createRegistryApp(options: AppOptions): App {
   lineageRoutes(app, parts);
   endpointRoutes(app, parts);
   shadowRoutes(app, parts);
+  pipelineRoutes(app, parts);
+  trainingSpecRoutes(app, parts);
   routingRoutes(app, parts);
   auditRoutes(app, parts);
   keyRoutes(app, parts);

@@ -33,6 +33,8 @@ export const GateReportQuery = Type.Object(
   strict,
 );
 export const EndpointParams = Type.Object({ name: Name }, strict);
+/** Of a pipeline or a training spec. */
+export const DocumentParams = Type.Object({ name: Name }, strict);
 export const BlobParams = Type.Object({ sha256: Sha256 }, strict);
 export const VersionIdParams = Type.Object({ id: NameOrId }, strict);
 export const VersionFileParams = Type.Object(

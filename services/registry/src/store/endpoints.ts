@@ -37,6 +37,7 @@ import {
 } from './endpoint-rows.ts';
 import { passEndpointGates } from './gate-passages.ts';
 import { type ModelRow, requireModel } from './models.ts';
+import { refuseWhilePiped } from './pipelines.ts';
 import { checkRevision } from './stale.ts';
 import { type EndpointsTable, fromJson, type Queryable, type VersionsTable } from './tables.ts';
 import { endpointUsed } from './version-uses.ts';
@@ -117,7 +118,7 @@ export function putEndpoint(store: Store, actor: Actor, name: string, body: PutE
   });
 }
 
-/** @throws AssayError STALE_REVISION, NOT_FOUND */
+/** @throws AssayError STALE_REVISION, NOT_FOUND; FAILED_PRECONDITION while a pipeline scores at it */
 export function deleteEndpoint(store: Store, actor: Actor, name: string, expectedRevision: number): Promise<void> {
   return change(store, actor, async (change) => {
     const current = await requireEndpoint(change.trx, name);
@@ -127,6 +128,7 @@ export function deleteEndpoint(store: Store, actor: Actor, name: string, expecte
       currentRevision: current.revision,
       last: { by: current.updated_by, at: current.updated_at, state: describeTarget(current) },
     });
+    await refuseWhilePiped(change.trx, name);
     const row: EndpointsTable = {
       ...current,
       revision: current.revision + 1,

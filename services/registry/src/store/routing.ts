@@ -2,6 +2,7 @@
 import type { PackageFile, RoutedEndpoint, RoutedVersion, RoutingSnapshot, Signature, Variant } from '@assay/contracts';
 import type { Database } from '@assay/database';
 import { cacheOf, limitsOf, shadowsOf } from './endpoint-rows.ts';
+import { allPipelines } from './pipelines.ts';
 import { fromJson, type Queryable, type RegistryTables } from './tables.ts';
 
 export async function readRoutingRevision(db: Queryable): Promise<number> {
@@ -37,7 +38,9 @@ export function readSnapshot(database: Database<RegistryTables>): Promise<Routin
       };
     });
     const named = new Set(endpoints.flatMap(namedVersions));
-    return { revision, endpoints, versions: await readVersions(trx, [...named]) };
+    const versions = await readVersions(trx, [...named]);
+    const pipelines = await allPipelines(trx);
+    return { revision, endpoints, versions, ...(pipelines.length === 0 ? {} : { pipelines }) };
   });
 }
 

@@ -161,6 +161,17 @@ export interface ModelGatesTable {
   updated_by: string;
 }
 
+/** What the registry keeps under a name for others to work by. A row is there from the first change on. */
+export interface NamedDocumentsTable {
+  kind: string;
+  name: string;
+  /** JSON; null once deleted. */
+  content: string | null;
+  revision: number;
+  updated_at: number;
+  updated_by: string;
+}
+
 /** An approval that was withdrawn leaves no row: the audit trail has both. */
 export interface VersionApprovalsTable {
   version_id: string;
@@ -379,6 +390,7 @@ export interface RegistryTables extends MlflowTables {
   version_approvals: VersionApprovalsTable;
   version_checks: VersionChecksTable;
   endpoints: EndpointsTable;
+  named_documents: NamedDocumentsTable;
   shadow_reports: ShadowReportsTable;
   routing: RoutingTable;
   principals: PrincipalsTable;
