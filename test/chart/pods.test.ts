@@ -12,7 +12,18 @@ import { type ConfigDefinition, loadConfigs } from '@assay/runtime';
 import { standaloneConfig } from '@assay/standalone';
 import { trainingConfig } from '@assay/training';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { at, find, type Json, listAt, PRESETS, podsOf, type RenderedPod, readYaml, render } from './chart.ts';
+import {
+  at,
+  type ChartValues,
+  find,
+  type Json,
+  listAt,
+  PRESETS,
+  podsOf,
+  type RenderedPod,
+  readYaml,
+  render,
+} from './chart.ts';
 
 /** What the standard `restricted` forbids: https://kubernetes.io/docs/concepts/security/pod-security-standards */
 function breachesOfRestricted(pod: RenderedPod): string[] {
@@ -288,8 +299,8 @@ test.each<[string, string, string]>([
 });
 
 test('stream scoring runs the pipelines that the values name, and where they name none those of the registry', async () => {
-  const settings = async (set: readonly string[]) => {
-    const objects = await render({ preset: 'streaming', set });
+  const settings = async (values: ChartValues) => {
+    const objects = await render(values);
     const pod = podsOf(objects).find(({ from }) => from === 'Deployment/assay-streaming');
     const names = listAt(pod?.spec, 'containers', 0, 'env').map((each) => at(each, 'name'));
     const files = Object.keys(find(objects, 'ConfigMap', 'assay-streaming').data ?? {});
@@ -298,6 +309,9 @@ test('stream scoring runs the pipelines that the values name, and where they nam
       files.filter((file) => file.startsWith('pipelines')),
     ];
   };
-  expect(await settings([])).toEqual([['ASSAY_INFERENCE_PIPELINES_FILE'], ['pipelines.yaml']]);
-  expect(await settings(['streaming.pipelines={}'])).toEqual([['ASSAY_INFERENCE_REGISTRY_PIPELINES'], []]);
+  expect(await settings({ preset: 'streaming' })).toEqual([['ASSAY_INFERENCE_PIPELINES_FILE'], ['pipelines.yaml']]);
+  expect(await settings({ preset: 'distributed', set: ['streaming.enabled=true'] })).toEqual([
+    ['ASSAY_INFERENCE_REGISTRY_PIPELINES'],
+    [],
+  ]);
 });
