@@ -44,6 +44,17 @@ test('a job by the name of a spec has the spec as it was, and its version and it
     .toMatchObject({ specName: 'nightly', specRevision: 1, specSha256: kept.specSha256 });
 });
 
+test('a request that is made again gives its job, whatever has become of the spec', async () => {
+  await registry.putTrainingSpec('weekly', { spec: specOf(1), expectedRevision: 0 });
+  const request = { spec: { name: 'weekly' }, idempotencyKey: 'week-48' };
+  const created = await training.createJob(request);
+  await registry.deleteTrainingSpec('weekly', 1);
+  expect(await training.createJob(request)).toMatchObject({ id: created.id, spec: specOf(1) });
+  await expect(training.createJob({ ...request, idempotencyKey: 'week-49' })).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+  });
+});
+
 test('a spec that is not there is named, with the one that was meant', async () => {
   await expect(training.createJob({ spec: { name: 'nightyl' } })).rejects.toMatchObject({
     code: 'NOT_FOUND',

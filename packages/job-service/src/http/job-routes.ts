@@ -53,6 +53,14 @@ export function jobRoutes<T extends JobTypes>(app: App, kind: JobKind<T>, parts:
     async (request, reply) => {
       const { config, jobs, registry } = parts();
       const asked = request.body as CreateJobOf<T> | NamingJob; // by its schema, of the same kind
+      if (namesSpec(asked) && asked.idempotencyKey !== undefined) {
+        // Whatever has become of the spec since.
+        const before = await jobs.findByKey(asked.idempotencyKey);
+        if (before !== undefined) {
+          if (request.caller !== null) kind.authorize(request.caller, before.spec);
+          return reply.code(201).send(before);
+        }
+      }
       const body: CreateJobOf<T> = namesSpec(asked) ? await withKeptSpec(kind, asked, registry) : asked;
       if (request.caller !== null) kind.authorize(request.caller, body.spec);
       const baseDir = checkRequest(kind, body, config);

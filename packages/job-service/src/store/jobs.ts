@@ -26,6 +26,8 @@ export type JobReport<T extends JobTypes> =
 export interface Jobs<T extends JobTypes> extends JobStore<RunnableJob<T>> {
   /** The same idempotency key gives the job that it made before. */
   create(request: CreateJobOf<T> & { readonly baseDir: string }, acting: Acting): Promise<JobOf<T>>;
+  /** The job that was made with this idempotency key. */
+  findByKey(idempotencyKey: string): Promise<JobOf<T> | undefined>;
   /** @throws AssayError NOT_FOUND */
   get(id: string): Promise<JobOf<T>>;
   /** Newest first. */
@@ -130,17 +132,20 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
     }
   }
 
+  async function jobByKey(from: typeof db, idempotencyKey: string): Promise<JobOf<T> | undefined> {
+    const row = await from
+      .selectFrom('jobs')
+      .selectAll()
+      .where('idempotency_key', '=', idempotencyKey)
+      .executeTakeFirst();
+    return row === undefined ? undefined : toJob(row);
+  }
+
   return {
     async create({ spec, specSource, baseDir, idempotencyKey }, acting) {
       const created = await database.transaction(async (trx) => {
-        if (idempotencyKey !== undefined) {
-          const before = await trx
-            .selectFrom('jobs')
-            .selectAll()
-            .where('idempotency_key', '=', idempotencyKey)
-            .executeTakeFirst();
-          if (before !== undefined) return { job: toJob(before), isNew: false };
-        }
+        const before = idempotencyKey === undefined ? undefined : await jobByKey(trx, idempotencyKey);
+        if (before !== undefined) return { job: before, isNew: false };
         const row: Row = {
           id: newId('job'),
           idempotency_key: idempotencyKey ?? null,
@@ -175,6 +180,8 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
       if (created.isNew) onChange(created.job);
       return created.job;
     },
+
+    findByKey: (idempotencyKey) => jobByKey(db, idempotencyKey),
 
     async get(id) {
       return toJob(await find(db, id));
