@@ -6,6 +6,7 @@ export * from './entries.ts';
 export * from './exit-codes.ts';
 export * from './ids.ts';
 export * from './logging.ts';
+export * from './lower-priority.ts';
 export * from './metric-snapshots.ts';
 export * from './metrics.ts';
 export * from './run-main.ts';

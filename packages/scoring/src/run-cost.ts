@@ -2,13 +2,23 @@
 
 /** How much of the newest observation goes into a running mean. */
 const WEIGHT = 0.1;
+/**
+ * The same for the deviation from it, and how many deviations are allowed for: as in RFC 6298, for the same purpose. But
+ * what was calm for a moment is not trusted as soon.
+ */
+const DEVIATION_WEIGHT = 0.25;
+const CALM_WEIGHT = 0.05;
+const DEVIATIONS = 4;
 /** The warm-up is not trusted further than this factor, either way. */
 const MAX_SCALE = 20;
 
 export interface RunCost {
   /** Of so many rows, in as many runs as they need. */
   expectedMs(rows: number): number;
-  /** What callers wait besides the runs: reading, decoding and answering others in the same turns of the event loop. */
+  /**
+   * What callers wait besides the runs, hardly ever more: reading, decoding and answering others in the same turns of the
+   * event loop, and runs that took longer than expected. Waits vary, and who is promised the mean is late every other time.
+   */
   readonly overheadMs: number;
   observeRun(rows: number, tookMs: number): void;
   observeOverhead(ms: number): void;
@@ -19,12 +29,13 @@ export function runCost(measured: { oneRowUs: number; fullBatchUs: number }, max
   const rowMs = maxBatchRows > 1 ? Math.max(0, fullBatchUs - oneRowUs) / (maxBatchRows - 1) / 1000 : oneRowUs / 1000;
   const runMs = Math.max(0, oneRowUs / 1000 - rowMs);
   let scale = 1;
-  let overheadMs = 0;
+  let meanMs = 0;
+  let deviationMs = 0;
   const unscaledMs = (rows: number): number => Math.ceil(rows / maxBatchRows) * runMs + rows * rowMs;
   return {
     expectedMs: (rows) => unscaledMs(rows) * scale,
     get overheadMs() {
-      return overheadMs;
+      return Math.max(0, meanMs + DEVIATIONS * deviationMs);
     },
     observeRun(rows, tookMs) {
       const expected = unscaledMs(rows);
@@ -33,7 +44,9 @@ export function runCost(measured: { oneRowUs: number; fullBatchUs: number }, max
       scale += WEIGHT * (ratio - scale);
     },
     observeOverhead(ms) {
-      overheadMs += WEIGHT * (Math.max(0, ms) - overheadMs);
+      const error = Math.abs(ms - meanMs) - deviationMs;
+      deviationMs += (error > 0 ? DEVIATION_WEIGHT : CALM_WEIGHT) * error;
+      meanMs += WEIGHT * (ms - meanMs);
     },
   };
 }

@@ -1,7 +1,7 @@
 /** What a stream thread is: the versions of its pipelines' endpoints, and the pipelines, until it is told to close. */
 import type { MessagePort } from 'node:worker_threads';
 import { fromPlainKafkaSettings } from '@assay/kafka';
-import { createLogger, type Logger, type LogLevel, Registry, snapshotMetrics } from '@assay/runtime';
+import { createLogger, type Logger, type LogLevel, lowerPriority, Registry, snapshotMetrics } from '@assay/runtime';
 import { Convergence } from '../domain/convergence.ts';
 import { Dataplane } from '../domain/dataplane.ts';
 import { LiveSet } from '../domain/live-set.ts';
@@ -10,7 +10,6 @@ import { createObserver, type Observer } from '../observer.ts';
 import { openPredictionLogs } from '../predictions/open-predictions.ts';
 import { graphsDir } from '../versions/graphs-dir.ts';
 import { createVersionLoader } from '../versions/load-version.ts';
-import { lowerPriority } from './lower-priority.ts';
 import { createMainThread, type MainThread } from './main-thread.ts';
 import type { FromStreamThread, PushedRouting, StreamThreadStart, ToStreamThread } from './messages.ts';
 

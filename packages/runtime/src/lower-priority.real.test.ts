@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { getPriority } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { nodeArguments } from '@assay/runtime';
 import { expect, test } from 'vitest';
+import { nodeArguments } from './entries.ts';
 import { lowerPriority } from './lower-priority.ts';
 
 test('a thread lowers its own priority and no other', async () => {
