@@ -13,7 +13,7 @@ export interface RawTarget {
   /** Default: POST. */
   readonly method?: 'GET' | 'POST';
   readonly path: string;
-  readonly body: string;
+  readonly body: string | Buffer;
   /** Instead of always the same. */
   readonly nextBody?: () => string;
   readonly headers?: readonly string[];
@@ -61,8 +61,11 @@ export async function closedLoop(target: RawTarget, connections: number, seconds
 type Calls = () => Buffer;
 
 function callsOf({ body, nextBody }: RawTarget, start: string): Calls {
-  const withBody = (text: string): Buffer =>
-    Buffer.from(`${start}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+  const withBody = (bytes: string | Buffer): Buffer =>
+    Buffer.concat([
+      Buffer.from(`${start}\r\nContent-Length: ${Buffer.byteLength(bytes)}\r\n\r\n`),
+      typeof bytes === 'string' ? Buffer.from(bytes) : bytes,
+    ]);
   if (nextBody !== undefined) return () => withBody(nextBody());
   const call = withBody(body);
   return () => call;

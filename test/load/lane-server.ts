@@ -3,7 +3,7 @@
  * log. The key comes from this process, so that nothing else is measured. Prints its URL, the key and, with `grpc`, where
  * that listens.
  *
- * node lane-server.ts on|off [slow] [grpc]
+ * node lane-server.ts on|off [slow] [grpc] [without:keys] [without:predictions] [without:request-log]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -19,6 +19,7 @@ import { openPackage } from '@assay/model-package';
 import { float32Tensor, GraphBuilder, int64Tensor } from '@assay/onnx';
 import { createLogger, loadConfig } from '@assay/runtime';
 import { createScorer, packageFromOnnx } from '@assay/scoring';
+import { forest } from './forest.ts';
 import { perceptron } from './perceptron.ts';
 
 /** Making the models is no part of what is measured: another process does it, called as `lane-server.ts models DIR [slow]`. */
@@ -61,23 +62,25 @@ const source = await createStaticModels(
   readdirSync(dir).map((name) => ({ name, path: join(dir, name) })),
   { workDir: join(dir, 'made') },
 );
+const lacks = (feature: string): boolean => process.argv.includes(`without:${feature}`);
 const config = loadConfig(inferenceConfig, {
   flags: {
     port: 0,
     cacheDir: join(dir, 'cache'),
     registryUrl: `http://127.0.0.1:${port}`,
     lane: process.argv[2] === 'on',
+    ...(lacks('request-log') ? { logSampleRatio: 0 } : {}),
     ...(process.argv.includes('grpc') ? { grpcPort: 0 } : {}),
   },
-  env: { ASSAY_SERVICE_KEY: keyText },
+  env: lacks('keys') ? {} : { ASSAY_SERVICE_KEY: keyText },
 });
 const service = await createService(config, {
   models: source,
   log: createLogger({ service: 'inference', level: 'info', destination: { write() {} } }),
-  predictions: { publish: async () => undefined },
+  ...(lacks('predictions') ? {} : { predictions: { publish: async () => undefined } }),
 });
 await service.start();
-console.log(`${service.addresses.http} ${keyText} ${service.addresses.grpc ?? ''}`);
+console.log(`${service.addresses.http} ${lacks('keys') ? '-' : keyText} ${service.addresses.grpc ?? ''}`);
 process.on('SIGTERM', () => process.exit());
 
 /** Each as a package `DIR/NAME`. */
@@ -86,6 +89,7 @@ async function writeModels(into: string, withSlow: boolean): Promise<void> {
     small: perceptron([30, 32, 2], 'one'),
     big: perceptron([1024, 256, 2], 'one'),
     named: perceptron([30, 32, 2], 'named'),
+    trees: forest(100, 5, 30),
     ...(withSlow ? { slow: await slow() } : {}),
   };
   for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(into, name) });

@@ -4,6 +4,7 @@
  */
 import { closedLoop, type RawTarget } from './closed-loop.ts';
 import { median, type Sample } from './generator.ts';
+import { openLoop } from './open-loop.ts';
 import { type PinnedServer, pinning, startPinned } from './pinned.ts';
 import { residentMegabytes, type Server } from './processes.ts';
 
@@ -15,6 +16,8 @@ interface Case {
   readonly path: string;
   readonly body: string;
   readonly connections: number;
+  /** The least that the lane is to reach of the echo's throughput. */
+  readonly must: number;
 }
 
 /** Numbers as features have them: a few digits, half of them negative. */
@@ -22,26 +25,48 @@ export function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, i) => Math.round(Math.sin(i + 1) * 300_000) / 100_000);
 }
 
-function inferCase(name: string, model: string, rows: number, width: number, connections: number): Case {
+function inferBody(rows: number, width: number): string {
   const inputs = [{ name: 'x', shape: [rows, width], datatype: 'FP32', data: numbers(rows * width) }];
-  return { name, path: `/v2/models/${model}/infer`, body: JSON.stringify({ inputs }), connections };
+  return JSON.stringify({ inputs });
+}
+
+const inferPath = (model: string): string => `/v2/models/${model}/infer`;
+
+function inferCase(name: string, model: string, rows: number, width: number, connections: number, must: number): Case {
+  return { name, path: inferPath(model), body: inferBody(rows, width), connections, must };
 }
 
 const RECORD = Object.fromEntries(numbers(30).map((value, i) => [`feature_${i}`, value]));
+const SMALL = inferCase('small MLP', 'small', 1, 30, 64, 1.45);
 const CASES: readonly Case[] = [
-  inferCase('small MLP', 'small', 1, 30, 1),
-  inferCase('small MLP', 'small', 1, 30, 16),
-  inferCase('small MLP', 'small', 1, 30, 64),
-  inferCase('small MLP', 'small', 1, 30, 256),
-  inferCase('small MLP, 32 rows', 'small', 32, 30, 16),
-  inferCase('big MLP, 1,024 floats', 'big', 1, 1024, 64),
+  { ...SMALL, connections: 1, must: 0.9 },
+  { ...SMALL, connections: 16, must: 1.35 },
+  SMALL,
+  { ...SMALL, connections: 256, must: 1.5 },
+  inferCase('small MLP, 32 rows', 'small', 32, 30, 16, 1.2),
+  inferCase('100 trees', 'trees', 1, 30, 64, 1.3),
+  inferCase('big MLP, 1,024 floats', 'big', 1, 1024, 64, 0.95),
   {
     name: 'named record, 30 features',
     path: '/v1/endpoints/named/score',
     body: JSON.stringify({ records: [RECORD] }),
     connections: 64,
+    must: 1.45,
+  },
+  {
+    name: 'the same, in another order',
+    path: '/v1/endpoints/named/score',
+    body: JSON.stringify({ records: [Object.fromEntries(Object.entries(RECORD).toReversed())] }),
+    connections: 64,
+    must: 1.25,
   },
 ];
+
+/** As a caller of the service sends it. */
+function targetOf(server: PinnedServer, name: string, { path, body }: Pick<Case, 'path' | 'body'>): RawTarget {
+  const headers = server.key === '-' ? [] : [`Authorization: Bearer ${server.key}`];
+  return { name, ...server, path, body, headers };
+}
 
 export async function benchLane(): Promise<void> {
   const pin = pinning();
@@ -49,16 +74,16 @@ export async function benchLane(): Promise<void> {
   await using on = await startPinned(pin, 'lane-server', 'on');
   await using off = await startPinned(pin, 'lane-server', 'off');
   console.log(`\nThe inference service with the lane and without: ratios over a bare Fastify echo of the same body`);
-  console.log('model                      conn.   echo req/s    lane    off   lane/off   echo µs   lane µs    off µs');
-  for (const { name, path, body, connections } of CASES) {
-    const ours = (server: PinnedServer, what: string): RawTarget => ({
-      name: what,
-      ...server,
-      path,
-      body,
-      headers: [`Authorization: Bearer ${server.key}`],
-    });
-    const targets = [{ name: 'echo', ...echo, path: '/echo', body }, ours(on, 'lane'), ours(off, 'no lane')] as const;
+  console.log(
+    'model                      conn.   echo req/s    must    lane    off   lane/off   echo µs   lane µs    off µs',
+  );
+  for (const each of CASES) {
+    const { name, body, connections, must } = each;
+    const targets = [
+      { name: 'echo', ...echo, path: '/echo', body },
+      targetOf(on, 'lane', each),
+      targetOf(off, 'no lane', each),
+    ] as const;
     const samples: [Sample[], Sample[], Sample[]] = [[], [], []];
     for (const target of targets) await closedLoop(target, connections, 1); // the first seconds compile
     for (let round = 0; round < ROUNDS; round++) {
@@ -75,6 +100,7 @@ export async function benchLane(): Promise<void> {
         median(base.map((each) => each.requestsPerSecond))
           .toFixed(0)
           .padStart(12),
+        must.toFixed(2).padStart(7),
         ratio(lane, base).toFixed(2).padStart(7),
         ratio(plain, base).toFixed(2).padStart(6),
         ratio(lane, plain).toFixed(2).padStart(10),
@@ -83,7 +109,79 @@ export async function benchLane(): Promise<void> {
         cpu(plain).padStart(9),
       ].join(' '),
     );
+    if (each === SMALL) printMemory('under that load', echo, on, off);
   }
-  const megabytes = (server: Server) => `${residentMegabytes(server.pid).toFixed(0)} MB`;
-  console.log(`resident memory: echo ${megabytes(echo)}, with the lane ${megabytes(on)}, without ${megabytes(off)}`);
+  printMemory('after all of it', echo, on, off);
+  await benchBinary(on);
+  await benchHalfLoad(echo, on);
+  await benchFeatures(pin);
+}
+
+function printMemory(when: string, echo: Server, on: Server, off: Server): void {
+  const [ofEcho, withLane, without] = [echo, on, off].map(({ pid }) => `${residentMegabytes(pid).toFixed(0)} MB`);
+  console.log(`  resident memory ${when}: echo ${ofEcho}, with the lane ${withLane} (must 150), without ${without}`);
+}
+
+/** Numbers as bytes beside numbers as text, by the lane both. */
+async function benchBinary(server: PinnedServer): Promise<void> {
+  const width = 1024;
+  const floats = Buffer.from(Float32Array.from(numbers(width)).buffer);
+  const parameters = { binary_data_size: floats.length };
+  const head = JSON.stringify({
+    inputs: [{ name: 'x', shape: [1, width], datatype: 'FP32', parameters }],
+    parameters: { binary_data_output: true },
+  });
+  const text = targetOf(server, 'JSON', { path: inferPath('big'), body: inferBody(1, width) });
+  const bytes: RawTarget = {
+    ...text,
+    name: 'bytes',
+    body: Buffer.concat([Buffer.from(head), floats]),
+    headers: [...(text.headers ?? []), `Inference-Header-Content-Length: ${head.length}`],
+  };
+  const ratios: number[] = [];
+  for (const target of [text, bytes]) await closedLoop(target, 64, 1);
+  for (let round = 0; round < ROUNDS; round++) {
+    const asText = await closedLoop(text, 64, SECONDS);
+    const asBytes = await closedLoop(bytes, 64, SECONDS);
+    ratios.push(asBytes.requestsPerSecond / asText.requestsPerSecond);
+  }
+  console.log(`big MLP, binary tensors over JSON, 64 connections: ${median(ratios).toFixed(2)} (must 2)`);
+}
+
+/** Each at half of what it can do, its requests coming when they come. */
+async function benchHalfLoad(echo: PinnedServer, server: PinnedServer): Promise<void> {
+  const targets = [{ name: 'echo', ...echo, path: '/echo', body: SMALL.body }, targetOf(server, 'lane', SMALL)];
+  const p99Ms: number[] = [];
+  for (const target of targets) {
+    const { requestsPerSecond } = await closedLoop(target, 64, SECONDS);
+    const load = {
+      perSecond: requestsPerSecond / 2,
+      seconds: 2 * SECONDS,
+      deadlineMs: 1000,
+      impatience: 'waits',
+    } as const;
+    const latencies = (await openLoop(target, load)).answeredMs.toSorted((a, b) => a - b);
+    p99Ms.push(latencies[Math.floor(0.99 * latencies.length)] ?? Number.NaN);
+  }
+  const [ofEcho, ofLane] = p99Ms.map((ms) => ms.toFixed(2));
+  console.log(`at half of capacity, p99: echo ${ofEcho} ms, with the lane ${ofLane} ms (must be within 1 ms)`);
+}
+
+/** What a request pays for a feature: the whole service beside one without it. */
+async function benchFeatures(pin: readonly string[]): Promise<void> {
+  console.log('CPU µs of a request (small MLP, 64 connections) with all, and less without (must be at most 1):');
+  for (const feature of ['keys', 'predictions', 'request-log']) {
+    await using whole = await startPinned(pin, 'lane-server', 'on');
+    await using lacking = await startPinned(pin, 'lane-server', 'on', `without:${feature}`);
+    const targets = [targetOf(whole, 'whole', SMALL), targetOf(lacking, feature, SMALL)] as const;
+    const samples: [number[], number[]] = [[], []];
+    for (const target of targets) await closedLoop(target, 64, 1);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const i of [0, 1] as const) {
+        samples[i].push((await closedLoop(targets[i], 64, SECONDS)).cpuMicrosecondsPerRequest);
+      }
+    }
+    const saved = median(samples[0].map((each, i) => each - (samples[1][i] ?? Number.NaN)));
+    console.log(`  ${feature.padEnd(12)} ${median(samples[0]).toFixed(1).padStart(6)} ${saved.toFixed(1).padStart(6)}`);
+  }
 }
