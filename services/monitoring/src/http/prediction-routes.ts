@@ -1,10 +1,9 @@
 /** The prediction log for people and programs: find, list, replay. */
 import { AssayError, LoggedPrediction, LoggedPredictions, type PredictionEntry, Replay } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import type { ReplayedPrediction } from '../replay/replayer.ts';
-import { errorResponses } from './error-responses.ts';
 import type { PartsOf } from './parts.ts';
 
 const tags = ['predictions'];

@@ -1,9 +1,8 @@
 import { Alias, MoveAlias, Page, PageQuery } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { deleteAlias, getAlias, listAliases, moveAlias } from '../store/aliases.ts';
 import { actorOf, checkForce } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { AliasParams, ExpectedRevisionQuery, ModelParams } from './schemas.ts';

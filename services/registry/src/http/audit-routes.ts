@@ -1,12 +1,11 @@
 import { Readable } from 'node:stream';
 import { type AuditCheckpoint, AuditCheckpoints, AuditEntry, AuditVerification, Page } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { checkpointsAfter } from '../checkpoints/checkpoint-blobs.ts';
 import { verifyWithCheckpoints } from '../checkpoints/verify.ts';
 import { exportAudit, listAudit } from '../store/audit.ts';
 import { callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { AuditQuery, CheckpointsQuery } from './schemas.ts';

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { AssayError } from '@assay/contracts';
-import { type App, acceptStreams } from '@assay/http';
+import { type App, acceptStreams, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { blobKey } from '../registration/blob-keys.ts';
 import { claimPut } from '../store/blob-claims.ts';
 import { isCondemned } from '../store/condemned-blobs.ts';
 import { actorOf, callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import type { PartsOf } from './parts.ts';
 import { BlobParams, BlobReceipt } from './schemas.ts';
 

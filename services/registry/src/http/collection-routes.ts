@@ -1,7 +1,6 @@
 import { Collection, CollectRequest } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import { actorOf, callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import type { PartsOf } from './parts.ts';
 
 export function collectionRoutes(app: App, parts: PartsOf): void {

@@ -1,5 +1,5 @@
 import { Dataset, DatasetVersion } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import {
   deleteDataset,
@@ -8,7 +8,6 @@ import {
   restoreDatasetVersion,
 } from '../store/dataset-deletions.ts';
 import { actorOf } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import type { PartsOf } from './parts.ts';
 import { DatasetNumberParams, DatasetParams } from './schemas.ts';
 

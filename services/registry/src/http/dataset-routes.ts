@@ -1,5 +1,5 @@
 import { CreateDatasetVersion, Dataset, DatasetVersion, DatasetVersionSummary, Page } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import { registerDataset } from '../registration/register-dataset.ts';
 import {
   getDataset,
@@ -10,7 +10,6 @@ import {
 } from '../store/datasets.ts';
 import { actorOf, callerGone } from './caller.ts';
 import { createDatasetFiles } from './dataset-files.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT, numberCursor } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import {

@@ -1,9 +1,8 @@
 import { Endpoint, Page, PageQuery, PutEndpoint } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { deleteEndpoint, getEndpoint, listEndpoints, putEndpoint } from '../store/endpoints.ts';
 import { actorOf, checkForce } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { EndpointParams, ExpectedRevisionQuery } from './schemas.ts';

@@ -1,12 +1,11 @@
 import { Approval, Approve, GateReport, ModelGates, Page, PageQuery, SetGates } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { CHAMPION, checkAliasName } from '../domain/names.ts';
 import { approve, listApprovals, withdrawApproval } from '../store/approvals.ts';
 import { readGateReport } from '../store/gate-passages.ts';
 import { getGates, setGates } from '../store/gates.ts';
 import { actorOf } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { GateReportQuery, ModelParams, VersionParams } from './schemas.ts';

@@ -11,14 +11,13 @@ import {
   Principal,
   UpdateKey,
 } from '@assay/contracts';
-import { type App, formatKeyText, newSecret, secretSha256 } from '@assay/http';
+import { type App, errorResponses, formatKeyText, newSecret, secretSha256 } from '@assay/http';
 import { newId } from '@assay/runtime';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { createKey, getKey, listKeys, readKeyRevision, readKeySnapshot, revokeKey, updateKey } from '../store/keys.ts';
 import { createPrincipal, getPrincipal, listPrincipals } from '../store/principals.ts';
 import { actorOf, callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { checkWait } from './long-poll.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';

@@ -1,9 +1,8 @@
 import { DatasetChanges, DatasetLineage, VersionLineage } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import { datasetChanges } from '../domain/dataset-changes.ts';
 import { versionToCompare } from '../store/datasets.ts';
 import { readDatasetLineage, readVersionLineage } from '../store/lineage.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT, pairCursor } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { DatasetChangesQuery, DatasetVersionParams, LineageQuery, VersionParams } from './schemas.ts';

@@ -1,11 +1,10 @@
 import { CreateModel, Model, Page, UpdateModel } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { deleteModel } from '../store/deletions.ts';
 import { createModel, getModel, listModels, updateModel } from '../store/models.ts';
 import { restoreModel } from '../store/restores.ts';
 import { actorOf } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { DeletablePageQuery, ExpectedRevisionQuery, ModelParams } from './schemas.ts';

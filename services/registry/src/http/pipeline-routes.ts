@@ -1,9 +1,8 @@
 import { KeptPipeline, Page, PageQuery, PutPipeline } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { deletePipeline, getPipeline, listPipelines, putPipeline } from '../store/pipelines.ts';
 import { actorOf } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { DocumentParams, ExpectedRevisionQuery } from './schemas.ts';

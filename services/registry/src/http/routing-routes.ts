@@ -1,8 +1,7 @@
 import { RoutingSnapshot } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import { readSnapshot } from '../store/routing.ts';
 import { callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { checkWait } from './long-poll.ts';
 import type { PartsOf } from './parts.ts';
 import { RoutingQuery } from './schemas.ts';

@@ -1,9 +1,8 @@
 import { AssayError, ReportShadows, ShadowComparisons } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { readShadowComparisons, saveShadowReport } from '../store/shadow-reports.ts';
 import { actorOf } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import type { PartsOf } from './parts.ts';
 import { EndpointParams } from './schemas.ts';
 

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { AssayError } from '@assay/contracts';
+import { errorResponses } from '@assay/http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { blobKey } from '../registration/blob-keys.ts';
 import { callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import type { Parts } from './parts.ts';
 
 export interface StoredFile {

@@ -1,12 +1,11 @@
 import { AssayError, CreateVersion, Page, Version } from '@assay/contracts';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { registerVersion } from '../registration/register-version.ts';
 import { deleteVersion } from '../store/deletions.ts';
 import { restoreVersion } from '../store/restores.ts';
 import { getVersion, getVersionById, listVersions } from '../store/versions.ts';
 import { actorOf, callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT, numberCursor } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { DeletablePageQuery, ModelParams, VersionFileParams, VersionIdParams, VersionParams } from './schemas.ts';

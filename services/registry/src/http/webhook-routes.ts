@@ -10,7 +10,7 @@ import {
   WebhookWithSecret,
 } from '@assay/contracts';
 import { newEvent } from '@assay/events';
-import type { App } from '@assay/http';
+import { type App, errorResponses } from '@assay/http';
 import Type from 'typebox';
 import { newWebhookSecret } from '../domain/webhook-signature.ts';
 import { deliveryOf, listDeliveries, replayDelivery } from '../store/webhook-deliveries.ts';
@@ -27,7 +27,6 @@ import {
 import { requireSecrets, sendOnce } from '../webhooks/send.ts';
 import { checkWebhookUrl } from '../webhooks/target.ts';
 import { actorOf, callerGone } from './caller.ts';
-import { errorResponses } from './error-responses.ts';
 import { DEFAULT_LIMIT, numberCursor } from './paging.ts';
 import type { PartsOf } from './parts.ts';
 import { DeliveriesQuery, DeliveryParams, ExpectedRevisionQuery, WebhookParams } from './schemas.ts';
