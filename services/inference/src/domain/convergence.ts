@@ -297,7 +297,8 @@ function namingOf(endpoints: readonly RoutedEndpoint[]): Map<string, RoutedEndpo
   return naming;
 }
 
-function wakeProblem({ version, live }: ServedVariant): string {
+/** What is wrong with a variant whose version rests and could not be woken. */
+export function wakeProblem({ version, live }: ServedVariant): string {
   const { attempt = 0, error } = live?.failure ?? {};
   return `${nameOf(version)} was unloaded to save memory, and could not be loaded again (${attempt} times): ${error?.message}`;
 }

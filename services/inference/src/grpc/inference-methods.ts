@@ -10,8 +10,8 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import type { Convergence } from '../domain/convergence.ts';
 import type { ServedEndpoint } from '../domain/routing-table.ts';
+import { repositoryIndex } from '../http/oip/repository-index.ts';
 import { describeModel, isModelReady, type OipRoutesOptions } from '../http/oip/routes.ts';
 import { statisticsOf } from '../http/oip/statistics.ts';
 import { frame, PREFIX_BYTES, writePrefix } from './framing.ts';
@@ -35,8 +35,7 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
   const { dataplane, convergence, version, isReady } = options;
   const infer = createInfer(options);
   const service = pb.GRPCInferenceService;
-  const { serverLive, serverReady, serverMetadata, modelReady, modelMetadata, repositoryIndex, modelStatistics } =
-    service.method;
+  const { serverLive, serverReady, serverMetadata, modelReady, modelMetadata, modelStatistics } = service.method;
   const findModel = (name: string) => () => dataplane.endpoint(name);
   return new Map<string, Method>([
     entry(serverLive, 'public', () => create(pb.ServerLiveResponseSchema, { live: true })),
@@ -59,7 +58,9 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
     entry(modelStatistics, SEEN, ({ name, version }) =>
       describeStatistics(name === '' ? dataplane.endpoints() : [dataplane.endpoint(name)], version || undefined),
     ),
-    entry(repositoryIndex, SEEN, ({ ready }) => describeRepository(convergence, ready)),
+    entry(service.method.repositoryIndex, SEEN, ({ ready }) =>
+      create(pb.RepositoryIndexResponseSchema, { models: repositoryIndex(convergence.status(), ready) }),
+    ),
     [pathOf(service.method.modelInfer), inferMethod(infer)],
     [pathOf(service.method.modelStreamInfer), inferStreamMethod(infer, options.maxStreamMessages)],
   ]);
@@ -146,21 +147,4 @@ function describeStatistics(served: Iterable<ServedEndpoint>, version: string | 
 
 function exact({ count, ns }: { readonly count: number; readonly ns: number }): { count: bigint; ns: bigint } {
   return { count: BigInt(count), ns: BigInt(ns) };
-}
-
-function describeRepository(convergence: Convergence, onlyReady: boolean): pb.RepositoryIndexResponse {
-  const models = convergence.status().flatMap(({ wanted, applied, problem }) => {
-    const name = (applied?.endpoint ?? wanted).name;
-    if (applied === undefined)
-      return [{ name, state: 'UNAVAILABLE', reason: problem ?? 'its first version is being loaded' }];
-    return applied.variants.map(({ version, live }) => ({
-      name,
-      version: String(version.version),
-      state: live === undefined ? 'UNAVAILABLE' : 'READY',
-      reason: live === undefined ? (problem ?? 'it is being loaded') : '',
-    }));
-  });
-  return create(pb.RepositoryIndexResponseSchema, {
-    models: onlyReady ? models.filter(({ state }) => state === 'READY') : models,
-  });
 }

@@ -5,13 +5,13 @@
  */
 import { AssayError, matches } from '@assay/contracts';
 import { type App, acceptRawJson, parseJson } from '@assay/http';
-import type Type from 'typebox';
-import type { Convergence, EndpointStatus } from '../../domain/convergence.ts';
+import type { Convergence } from '../../domain/convergence.ts';
 import type { Dataplane } from '../../domain/dataplane.ts';
 import type { ServedEndpoint } from '../../domain/routing-table.ts';
 import { DATATYPE_OF, type Datatype } from './datatypes.ts';
 import type { ModelParams } from './infer.ts';
 import { modelParams, PATHS, SEEN, tags } from './model-paths.ts';
+import { repositoryIndex } from './repository-index.ts';
 import { ModelConfig, ModelStatistics, OipError, RepositoryIndex, RepositoryIndexRequest } from './schemas.ts';
 import { statisticsOf, variantsOf } from './statistics.ts';
 
@@ -75,8 +75,7 @@ function addRepositoryRoutes(app: App, convergence: Convergence): void {
         },
       },
       (request) => {
-        const entries = convergence.status().flatMap(indexEntries);
-        return asksForReadyOnly(request.body) ? entries.filter(({ state }) => state === 'READY') : entries;
+        return repositoryIndex(convergence.status(), asksForReadyOnly(request.body));
       },
     );
     for (const verb of ['load', 'unload'] as const) {
@@ -112,17 +111,6 @@ function asksForReadyOnly(body: unknown): boolean {
     throw new AssayError('INVALID_ARGUMENT', 'body: expected {"ready": true or false}, or nothing');
   }
   return request.ready === true;
-}
-
-type IndexEntry = Type.Static<typeof RepositoryIndex>[number];
-
-function indexEntries({ wanted: { name }, applied, problem }: EndpointStatus): IndexEntry[] {
-  const reason = problem ?? 'it is being loaded';
-  if (applied === undefined) return [{ name, state: 'UNAVAILABLE', reason }];
-  return applied.variants.map(({ version, live }) => {
-    const entry = { name, version: String(version.version) };
-    return live === undefined ? { ...entry, state: 'UNAVAILABLE', reason } : { ...entry, state: 'READY', reason: '' };
-  });
 }
 
 /** In the words of Triton's model configuration, as far as they are true of a version. */
