@@ -227,6 +227,15 @@ describe('a miss', () => {
     }
   });
 
+  test('by method names the methods of the word, not those of a parameter in its place', async () => {
+    const { app } = start();
+    app.get('/v1/flights/latest', async () => ({}));
+    app.patch('/v1/flights/:id', async () => ({}));
+    const allowOf = async (url: string) => (await app.inject({ method: 'OPTIONS', url })).headers.allow;
+    expect(await allowOf('/v1/flights/latest')).toBe('GET, HEAD');
+    expect(await allowOf('/v1/flights/17')).toContain('PATCH');
+  });
+
   test('by a malformed or endless path is a 400', async () => {
     const { app } = start();
     expect(await errorOf(await app.inject('/v1/flights/%zz'))).toMatchObject({ status: 400 });

@@ -4,6 +4,7 @@ import { AssayError, ErrorBody } from '@assay/contracts';
 import swagger from '@fastify/swagger';
 import type { RouteAccess } from './access.ts';
 import type { App } from './app.ts';
+import { ERROR_REF } from './error-responses.ts';
 
 export interface OpenApiDescription {
   readonly title: string;
@@ -102,10 +103,19 @@ function describeRoute(schema: JsonObject, url: string, method: string, componen
   }
   if (schema.body !== undefined) described.body = hoist(schema.body, components);
   const responses = (schema.response ?? {}) as JsonObject; // Fastify's own shape: schemas by status
-  // whatever a route produces, its errors are JSON
-  const error = { description: MEANINGS.default, content: { 'application/json': { schema: ErrorBody } } };
-  described.response = hoistMembers({ default: error, ...responses }, components);
+  const told = Object.entries(responses).map(([status, one]) => [status, isError(one) ? asJson(one) : one]);
+  const other = asJson({ description: MEANINGS.default });
+  described.response = hoistMembers({ default: other, ...Object.fromEntries(told) }, components);
   return described;
+}
+
+function isError(response: unknown): response is JsonObject {
+  return isObject(response) && response.$ref === ERROR_REF;
+}
+
+/** Whatever a route produces, its errors are JSON. */
+function asJson({ description }: JsonObject): JsonObject {
+  return { description, content: { 'application/json': { schema: ErrorBody } } };
 }
 
 const MEANINGS: Readonly<Record<string, string>> = {

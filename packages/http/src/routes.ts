@@ -25,10 +25,12 @@ export function createRouteTable(): RouteTable {
     explainMiss(method, url) {
       const path = url.split('?', 1)[0] ?? '';
       const segments = path.split('/');
-      const methods = new Set<string>();
-      for (const route of routes.values()) {
-        if (fits(route.segments, segments)) for (const one of route.methods) methods.add(one);
-      }
+      // Words before parameters, as OpenAPI matches paths: what only a parameter's route takes is none of the word's.
+      const fitting = [...routes.values()]
+        .filter((route) => fits(route.segments, segments))
+        .sort((a, b) => byWords(a.segments, b.segments));
+      const closest = fitting.filter((route) => byWords(route.segments, fitting[0]?.segments ?? []) === 0);
+      const methods = new Set(closest.flatMap((route) => [...route.methods]));
       const shown = path.length > MAX_COMPARED_LENGTH ? `${path.slice(0, MAX_COMPARED_LENGTH)}…` : path;
       if (methods.size > 0) {
         const allow = [...methods].sort().join(', ');
@@ -52,6 +54,13 @@ function fits(pattern: readonly string[], segments: readonly string[]): boolean 
   const isOpen = pattern.at(-1) === '*';
   if (isOpen ? segments.length < pattern.length : segments.length !== pattern.length) return false;
   return pattern.every((part, i) => part === '*' || (part.startsWith(':') ? segments[i] !== '' : part === segments[i]));
+}
+
+/** The pattern with a word where the other has a parameter comes first, from the left. */
+function byWords(a: readonly string[], b: readonly string[]): number {
+  const openness = (part = '*') => (part === '*' ? 2 : part.startsWith(':') ? 1 : 0);
+  const at = a.findIndex((part, i) => openness(part) !== openness(b[i]));
+  return at === -1 ? 0 : openness(a[at]) - openness(b[at]);
 }
 
 /** A pattern with the names that the caller used, so that only its fixed words are compared. */

@@ -2,79 +2,33 @@
  * Keys are planted: those of the administrator and of every service, one of an application, and wrong ones that callers
  * try. Then everything that Assay writes or shows is searched for their secrets.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  createRegistryClient,
-  createScoringClient,
-  createTrainingClient,
-  type RegistryClient,
-  type RunFile,
-} from '@assay/client';
+import { createRegistryClient, createScoringClient, createTrainingClient, type RegistryClient } from '@assay/client';
 import type { Job, TrainingSpec } from '@assay/contracts';
 import { afterEach, describe, expect, it } from 'vitest';
+import { startUp, type UpUnderTest } from './up-under-test.ts';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-interface Running {
-  readonly dataDir: string;
-  readonly url: Readonly<Record<'registry' | 'inference' | 'training' | 'batch' | 'monitoring', string>>;
-  readonly process: ChildProcess;
-  /** All that it wrote, to standard output and standard error. */
-  output(): string;
-  stop(): Promise<void>;
+async function start(dataDir?: string): Promise<UpUnderTest> {
+  const running = await startUp(dataDir);
+  cleanups.push(async () => running[Symbol.asyncDispose]());
+  return running;
 }
 
-async function start(dataDir?: string): Promise<Running> {
-  const dir = dataDir ?? (await mkdtemp(join(tmpdir(), 'assay-keys-')));
-  cleanups.push(() => rm(dir, { recursive: true, force: true }));
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'fixtures', 'up-with-keys.ts'), dir], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part) => (text += part));
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const stop = async () => {
-    child.kill('SIGTERM');
-    await ended;
-  };
-  cleanups.push(stop);
-  const line = () => text.split('\n').find((one) => one.startsWith('{"pid"'));
-  await expect.poll(() => line() ?? (child.exitCode === null ? '' : text), { timeout: 60_000 }).toMatch(/^\{"pid"/);
-  const { services }: RunFile = JSON.parse(line() ?? '');
-  const urlOf = (name: string) => services[name]?.http ?? '';
-  return {
-    dataDir: dir,
-    url: {
-      registry: urlOf('registry'),
-      inference: urlOf('inference'),
-      training: urlOf('training'),
-      batch: urlOf('batch'),
-      monitoring: urlOf('monitoring'),
-    },
-    process: child,
-    output: () => text,
-    stop,
-  };
-}
-
-const keyOf = async ({ dataDir }: Running, name: string) =>
-  (await readFile(join(dataDir, 'keys', name), 'utf8')).trim();
-
-async function administrator(running: Running): Promise<RegistryClient> {
-  const client = createRegistryClient({ url: running.url.registry, bearerToken: await keyOf(running, 'admin') });
+async function administrator(running: UpUnderTest): Promise<RegistryClient> {
+  const client = createRegistryClient({ url: running.url.registry, bearerToken: await running.key('admin') });
   cleanups.push(() => client.close());
   return client;
 }
 
 /** A job that ends in a version with the alias `champion`. */
-async function train(running: Running): Promise<{ job: Job; processes: ProcessSeen[] }> {
+async function train(running: UpUnderTest): Promise<{ job: Job; processes: ProcessSeen[] }> {
   const path = join(running.dataDir, 'rows.csv');
   const rows = Array.from({ length: 400 }, (_, i) => `${i % 40},${(i * 7) % 11},${i % 40 > 19 ? 1 : 0}`);
   await writeFile(path, `a,b,y\n${rows.join('\n')}\n`);
@@ -92,7 +46,7 @@ async function train(running: Running): Promise<{ job: Job; processes: ProcessSe
   };
   await using training = createTrainingClient({
     url: running.url.training,
-    bearerToken: await keyOf(running, 'admin'),
+    bearerToken: await running.key('admin'),
   });
   const processes: ProcessSeen[] = [];
   let job = await training.createJob({ spec });
@@ -145,7 +99,7 @@ describe('planted keys', () => {
     const names = await readdir(join(running.dataDir, 'keys'));
     const planted = new Map<string, string>();
     const tokens = new Set<string>();
-    for (const name of names) planted.set(name, await keyOf(running, name));
+    for (const name of names) planted.set(name, await running.key(name));
     expect([...planted.keys()]).toEqual(
       expect.arrayContaining(['admin', 'inference', 'training', 'batch', 'monitoring']),
     );
