@@ -19,6 +19,7 @@ const CONNECTIONS = 64;
 export async function benchGrpc(): Promise<void> {
   const pin = pinning();
   await using echo = await startPinned(pin, 'echo-server');
+  await using bare = await startPinned(pin, 'http2-echo-server');
   await using server = await startPinned(pin, 'lane-server', 'on', 'grpc');
   const { key, grpc: address = '', pid } = server;
   const values = numbers(30);
@@ -39,9 +40,13 @@ export async function benchGrpc(): Promise<void> {
   const body = JSON.stringify({ inputs: [{ name: 'x', shape: [1, 30], datatype: 'FP32', data: values }] });
   const base = (seconds: number) => closedLoop({ name: 'echo', ...echo, path: '/echo', body }, CONNECTIONS, seconds);
   const [unary, stream] = [target('ModelInfer'), target('ModelStreamInfer')];
+  // The same calls, answered by node:http2 and nothing of ours: what no server on it can be below.
+  const floor: GrpcTarget = { ...unary, name: 'node:http2', address: bare.url, pid: bare.pid };
   const cases: readonly [name: string, run: (seconds: number) => Promise<Sample>][] = [
     ['ModelInfer, 1 connection × 64', (seconds) => grpcLoop(unary, 1, 64, seconds)],
+    ['bare node:http2, 1 connection × 64', (seconds) => grpcLoop(floor, 1, 64, seconds)],
     ['ModelInfer, 8 connections × 8', (seconds) => grpcLoop(unary, 8, 8, seconds)],
+    ['bare node:http2, 8 connections × 8', (seconds) => grpcLoop(floor, 8, 8, seconds)],
     ['ModelInfer, 1 connection × 1', (seconds) => grpcLoop(unary, 1, 1, seconds)],
     ['ModelStreamInfer, 1 × 64 in flight', (seconds) => grpcStreamLoop(stream, 1, 64, seconds)],
     ['ModelStreamInfer, 4 × 16 in flight', (seconds) => grpcStreamLoop(stream, 4, 16, seconds)],
