@@ -72,6 +72,12 @@ def sync():
         chosen = client.infer("identity", inputs_of(triton), model_version="1", outputs=wanted, client_timeout=10)
         assert [output.name for output in chosen.get_response().outputs] == ["at_out", "text_out"]
         passed.append("infer outputs model_version client_timeout")
+        classes = client.infer(
+            "identity", inputs_of(triton), outputs=[triton.InferRequestedOutput("vector_out", class_count=2)]
+        )
+        best = classes.as_numpy("vector_out").tolist()
+        assert best == [[b"3.000000:2", b"2.000000:1"], [b"6.000000:2", b"5.000000:1"]], best
+        passed.append("infer classification")
         try:
             client.infer("nobody", inputs_of(triton))
             raise AssertionError("an unknown model was scored")

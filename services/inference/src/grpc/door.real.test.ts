@@ -24,6 +24,10 @@ import {
   STREAM_INFER,
 } from './grpc-under-test.ts';
 
+function classesOf(name: string, parameterChoice: pb.InferParameter['parameterChoice']) {
+  return { name, parameters: { classification: { parameterChoice } } };
+}
+
 const SERVICE = '/inference.GRPCInferenceService';
 
 describe('the gRPC door', () => {
@@ -205,6 +209,20 @@ describe('the gRPC door', () => {
       12,
       'UNIMPLEMENTED',
       /shared_memory_region/,
+    ],
+    [
+      'fewer classes than one',
+      { ...floatRequest('three', [1]), outputs: [classesOf('version', { case: 'int64Param', value: -1n })] },
+      3,
+      'INVALID_ARGUMENT',
+      /outputs\[0\].parameters.classification: -1 is no number of classes/,
+    ],
+    [
+      'a number of classes that is none',
+      { ...floatRequest('three', [1]), outputs: [classesOf('version', { case: 'stringParam', value: '1' })] },
+      3,
+      'INVALID_ARGUMENT',
+      /classification: has no int64_param/,
     ],
     [
       'an input given twice',

@@ -1,12 +1,14 @@
 /** One inference request of the Open Inference Protocol over gRPC, alone or in a stream. */
+import type { Signature } from '@assay/contracts';
 import type { RouteNeeds } from '@assay/http';
 import { newId } from '@assay/runtime';
 import type { Scored } from '../domain/dataplane.ts';
 import type { ServedVariant } from '../domain/routing-table.ts';
 import type { ScoringRoutesOptions } from '../http/named-routes.ts';
+import { checkClasses } from '../http/oip/read-outputs.ts';
 import { predictionId } from '../http/score-body.ts';
 import { recordOfTensors } from '../predictions/record-of-tensors.ts';
-import { type WireInferRequest, wrong } from './read-infer-request.ts';
+import { type WireInferRequest, type WireOutput, wrong } from './read-infer-request.ts';
 import { appendRows, readTensors } from './read-tensors.ts';
 import { type PlannedMessage, planInferResponse, responseHead } from './write-infer-response.ts';
 
@@ -32,10 +34,7 @@ export function createInfer({ dataplane, maxRecords, predictions }: InferOptions
     const scored = await dataplane.score(
       modelName,
       (signature) => {
-        checkOutputs(
-          outputs,
-          signature.outputs.map(({ name }) => name),
-        );
+        checkOutputs(outputs, signature);
         return (batch) => appendRows(request, signature, batch, maxRecords);
       },
       {
@@ -62,13 +61,16 @@ export function createInfer({ dataplane, maxRecords, predictions }: InferOptions
   };
 }
 
-function checkOutputs(names: readonly string[], known: readonly string[]): void {
-  names.forEach((name, i) => {
+function checkOutputs(outputs: readonly WireOutput[], signature: Signature): void {
+  if (outputs.length === 0) return;
+  const known = signature.outputs.map(({ name }) => name);
+  outputs.forEach(({ name, classes }, i) => {
     const place = `outputs[${i}].name`;
     if (!known.includes(name)) {
       throw wrong(place, `the model has no output ${JSON.stringify(name.slice(0, 60))}`, `one of ${known.join(', ')}`);
     }
-    if (names.indexOf(name) !== i) throw wrong(place, `asks for "${name}" twice`);
+    if (outputs.findIndex((other) => other.name === name) !== i) throw wrong(place, `asks for "${name}" twice`);
+    checkClasses(classes, name, signature, `outputs[${i}].parameters.classification`);
   });
 }
 

@@ -44,7 +44,7 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
       create(pb.ServerMetadataResponseSchema, {
         name: 'assay',
         version,
-        extensions: ['model_repository', 'statistics'],
+        extensions: ['classification', 'model_repository', 'statistics'],
       }),
     ),
     entry(modelReady, SEEN, ({ name, version }) =>

@@ -3,13 +3,14 @@ import type { OutputTensor, ScoredRows } from '@assay/scoring';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readBinaryData } from '../http/oip/binary-data.ts';
 import {
   type InferTensorContents,
   type ModelInferRequest,
   ModelInferRequestSchema,
   ModelInferResponseSchema,
 } from './gen/inference/inference_pb.ts';
-import { readInferRequest } from './read-infer-request.ts';
+import { readInferRequest, type WireOutput } from './read-infer-request.ts';
 import { readTensors } from './read-tensors.ts';
 import { planInferResponse, responseHead } from './write-infer-response.ts';
 
@@ -63,6 +64,13 @@ describe('a request', () => {
   test('is read as protobuf-es writes it', () => {
     const parameter = fc.record({ parameterChoice: fc.constant({ case: 'stringParam' as const, value: 'x' }) });
     const parameters = fc.dictionary(fc.string(), parameter);
+    const classes = fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n });
+    const classification = fc.record({
+      parameterChoice: fc.record({ case: fc.constant('int64Param' as const), value: classes }),
+    });
+    const outputParameters = fc
+      .tuple(parameters, fc.option(classification))
+      .map(([others, one]) => (one === null ? others : { ...others, classification: one }));
     const shape = fc.array(fc.bigInt({ min: 0n, max: 2n ** 40n }), { maxLength: 8 });
     const input = fc.record({ name: fc.string(), datatype: fc.string(), shape, parameters });
     const message = fc.record({
@@ -71,7 +79,7 @@ describe('a request', () => {
       id: fc.string(),
       parameters,
       inputs: fc.array(input, { minLength: 1, maxLength: 4 }),
-      outputs: fc.array(fc.record({ name: fc.string(), parameters }), { maxLength: 3 }),
+      outputs: fc.array(fc.record({ name: fc.string(), parameters: outputParameters }), { maxLength: 3 }),
     });
     fc.assert(
       fc.property(message, (made) => {
@@ -82,7 +90,12 @@ describe('a request', () => {
           modelVersion: made.modelVersion,
           id: made.id,
           inputs: made.inputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: shape.map(Number) })),
-          outputs: made.outputs.map(({ name }) => name),
+          outputs: made.outputs.map(({ name, parameters }) => ({
+            name,
+            classes: Object.hasOwn(parameters, 'classification')
+              ? Number(parameters.classification?.parameterChoice.value)
+              : undefined,
+          })),
         });
       }),
     );
@@ -235,8 +248,8 @@ describe('a response', () => {
   ];
   const scored = { outputs: { outputs }, firstRow: 1, rows: 2 } as unknown as ScoredRows; // what the writer looks at
 
-  function written(id: string, names: readonly string[]) {
-    const plan = planInferResponse(responseHead('m', '7'), id, 'prd_1', scored, names);
+  function written(id: string, wanted: readonly WireOutput[]) {
+    const plan = planInferResponse(responseHead('m', '7'), id, 'prd_1', scored, wanted);
     const bytes = Buffer.alloc(plan.sizeBytes + 2);
     expect(plan.write(bytes, 1)).toBe(plan.sizeBytes + 1);
     return fromBinary(ModelInferResponseSchema, bytes.subarray(1, -1));
@@ -261,9 +274,31 @@ describe('a response', () => {
   });
 
   test('has the outputs that are wanted, in their order, and no id where there was none', () => {
-    const response = written('', ['t', 'p']);
+    const response = written(
+      '',
+      ['t', 'p'].map((name) => ({ name, classes: undefined })),
+    );
     expect(response.outputs.map(({ name }) => name)).toEqual(['t', 'p']);
     expect(response.rawOutputContents).toHaveLength(2);
     expect(response.id).toBe('');
+  });
+
+  test('has the classes of highest value where they are asked for, of its own rows and never more than there are', () => {
+    const { outputs: described, rawOutputContents } = written('', [
+      { name: 'p', classes: 1 },
+      { name: 'n', classes: 5 },
+      { name: 'b', classes: 0 },
+    ]);
+    expect(described.map(({ name, datatype, shape }) => [name, datatype, shape])).toEqual([
+      ['p', 'BYTES', [2n, 1n]],
+      ['n', 'BYTES', [2n, 1n]],
+      ['b', 'BOOL', [2n]],
+    ]);
+    const texts = rawOutputContents.slice(0, 2).map((data) => readBinaryData(Buffer.from(data), 'BYTES', 2));
+    expect(texts).toEqual([
+      ['3.000000:0', '6.000000:1'],
+      [`${BIG}:0`, `${-BIG}:0`],
+    ]);
+    expect(Buffer.from(rawOutputContents[2] ?? []).toString('hex')).toBe('0100');
   });
 });

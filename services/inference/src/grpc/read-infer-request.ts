@@ -13,14 +13,20 @@ export interface WireInput {
   readonly contents: Range | undefined;
 }
 
+export interface WireOutput {
+  readonly name: string;
+  /** So many classes of highest value instead of the values; undefined or 0: the values. As sent: it may be any integer. */
+  readonly classes: number | undefined;
+}
+
 export interface WireInferRequest {
   readonly bytes: Buffer;
   readonly modelName: string;
   readonly modelVersion: string;
   readonly id: string;
   readonly inputs: readonly WireInput[];
-  /** Names of the outputs that are wanted; none: all. */
-  readonly outputs: readonly string[];
+  /** The outputs that are wanted; none: all. */
+  readonly outputs: readonly WireOutput[];
   /** The data of each input, in their order; none: it is in their contents. */
   readonly raw: readonly Range[];
 }
@@ -35,7 +41,7 @@ export function readInferRequest(bytes: Buffer): WireInferRequest {
   const reader = new WireReader(bytes);
   let [modelName, modelVersion, id] = ['', '', ''];
   const inputs: WireInput[] = [];
-  const outputs: string[] = [];
+  const outputs: WireOutput[] = [];
   const raw: Range[] = [];
   while (!reader.isAtEnd) {
     const tag = reader.tag();
@@ -105,7 +111,7 @@ function readInput(reader: WireReader, index: number): WireInput {
         break;
       }
       case 4 * 8 + BYTES:
-        refuseParameter(reader.message(), `inputs[${index}].parameters`);
+        refuseParameter(readParameter(reader.message()).name, `inputs[${index}].parameters`);
         break;
       case 5 * 8 + BYTES: {
         const range = reader.range();
@@ -121,32 +127,58 @@ function readInput(reader: WireReader, index: number): WireInput {
   return { name, datatype, shape, contents };
 }
 
-function readOutput(reader: WireReader, index: number): string {
+function readOutput(reader: WireReader, index: number): WireOutput {
   let name = '';
+  let classes: number | undefined;
   while (!reader.isAtEnd) {
     const tag = reader.tag();
     if (tag === 1 * 8 + BYTES) name = reader.text();
-    else if (tag === 2 * 8 + BYTES) refuseParameter(reader.message(), `outputs[${index}].parameters`);
-    else reader.skip(tag & 7);
+    else if (tag === 2 * 8 + BYTES) {
+      const parameter = readParameter(reader.message());
+      const place = `outputs[${index}].parameters`;
+      if (parameter.name !== CLASSIFICATION) refuseParameter(parameter.name, place);
+      else if (parameter.integer !== undefined) classes = parameter.integer;
+      else throw wrong(`${place}.${CLASSIFICATION}`, 'has no int64_param');
+    } else reader.skip(tag & 7);
   }
-  return name;
+  return { name, classes };
 }
 
+const CLASSIFICATION = 'classification';
 /** Parameters that would change the answer; others are extensions that may be ignored. */
-const REFUSED = ['classification', 'shared_memory_region'];
+const REFUSED = [CLASSIFICATION, 'shared_memory_region'];
 
-/** Of an entry of a map of parameters. */
-function refuseParameter(reader: WireReader, place: string): void {
+function refuseParameter(name: string, place: string): void {
+  if (REFUSED.includes(name)) {
+    throw new AssayError('UNIMPLEMENTED', `${place}: ${name} is not supported; leave it out`);
+  }
+}
+
+/** An entry of a map of parameters: its name and, where it is one, its integer. */
+function readParameter(reader: WireReader): { readonly name: string; readonly integer: number | undefined } {
+  let name = '';
+  let integer: number | undefined;
   while (!reader.isAtEnd) {
     const tag = reader.tag();
-    if (tag !== 1 * 8 + BYTES) {
-      reader.skip(tag & 7);
-      continue;
-    }
-    const name = reader.text();
-    if (REFUSED.includes(name))
-      throw new AssayError('UNIMPLEMENTED', `${place}: ${name} is not supported; leave it out`);
+    if (tag === 1 * 8 + BYTES) name = reader.text();
+    else if (tag === 2 * 8 + BYTES) integer = readInteger(reader.message());
+    else reader.skip(tag & 7);
   }
+  return { name, integer };
+}
+
+/** The int64_param of an InferParameter. */
+function readInteger(reader: WireReader): number | undefined {
+  let integer: number | undefined;
+  while (!reader.isAtEnd) {
+    const tag = reader.tag();
+    if (tag === 2 * 8 + VARINT) integer = Number(BigInt.asIntN(64, reader.bigVarint()));
+    else {
+      reader.skip(tag & 7);
+      integer = undefined; // of a oneof the last one holds
+    }
+  }
+  return integer;
 }
 
 export function wrong(place: string, message: string, expected?: string): AssayError {

@@ -1,8 +1,10 @@
 /** Outputs → a ModelInferResponse: the data always raw, since every client reads that. */
 import type { Dtype } from '@assay/contracts';
 import type { OutputData, OutputTensor, ScoredRows } from '@assay/scoring';
+import { classify } from '../http/oip/classification.ts';
 import { DATATYPE_OF } from '../http/oip/datatypes.ts';
 import { BYTES, bytesField, VARINT, varintBytes, writeVarint } from './protobuf-wire.ts';
+import type { WireOutput } from './read-infer-request.ts';
 
 /** A message of known size that is yet to be written. */
 export interface PlannedMessage {
@@ -35,29 +37,35 @@ function cachedRowsParameter(rows: number): Buffer {
 
 /**
  * @param head of `responseHead`
- * @param names the outputs that are wanted, in their order; none: all
+ * @param wanted the outputs, in their order; none: all
  */
 export function planInferResponse(
   head: Buffer,
   id: string,
   predictionId: string,
   { outputs: { outputs }, firstRow, rows, cached }: ScoredRows,
-  names: readonly string[],
+  wanted: readonly WireOutput[],
 ): PlannedMessage {
-  const chosen = names.length === 0 ? outputs : names.flatMap((name) => outputs.find((o) => o.name === name) ?? []);
+  const chosen =
+    wanted.length === 0 ? outputs : wanted.flatMap(({ name }) => outputs.find((o) => o.name === name) ?? []);
   const own = requestHead(id, predictionId, cached?.size);
-  const parts: Uint8Array[] = [];
   let sizeBytes = head.length + own.length;
-  for (const output of chosen) {
-    const metadata = tensorMetadata(output, rows);
-    parts.push(metadata);
-    sizeBytes += fieldBytes(metadata.length);
-  }
-  for (const output of chosen) {
-    const data = rawData(output, firstRow, rows);
-    parts.push(data);
-    sizeBytes += fieldBytes(data.length);
-  }
+  const metadata: Uint8Array[] = [];
+  const data: Uint8Array[] = [];
+  chosen.forEach((output, i) => {
+    const classes = wanted[i]?.classes;
+    if (classes === undefined || classes === 0) {
+      metadata.push(tensorMetadata(output, rows));
+      data.push(rawData(output, firstRow, rows));
+    } else {
+      const width = widthOf(output);
+      const count = Math.min(classes, width);
+      metadata.push(tensorMetadata({ name: output.name, dtype: 'string', shape: [rows, count] }, rows));
+      data.push(rawTexts(classify(output, firstRow, rows, width, count)));
+    }
+  });
+  const parts = [...metadata, ...data];
+  for (const part of parts) sizeBytes += fieldBytes(part.length);
   return {
     sizeBytes,
     write(buffer, start) {
@@ -94,7 +102,7 @@ function tensorHead(name: string, dtype: Dtype): Buffer {
   return head;
 }
 
-function tensorMetadata({ name, dtype, shape: [, ...tail] }: OutputTensor, rows: number): Buffer {
+function tensorMetadata({ name, dtype, shape: [, ...tail] }: Omit<OutputTensor, 'data'>, rows: number): Buffer {
   const head = tensorHead(name, dtype);
   const shapeBytes = tail.reduce((sum, size) => sum + varintBytes(size), varintBytes(rows));
   const bytes = Buffer.allocUnsafe(head.length + fieldBytes(shapeBytes));
@@ -106,8 +114,14 @@ function tensorMetadata({ name, dtype, shape: [, ...tail] }: OutputTensor, rows:
   return bytes;
 }
 
-function rawData({ data, shape: [, ...tail] }: OutputTensor, firstRow: number, rows: number): Uint8Array {
-  const width = tail.reduce((product, size) => product * size, 1);
+/** Elements a row. */
+function widthOf({ shape: [, ...tail] }: OutputTensor): number {
+  return tail.reduce((product, size) => product * size, 1);
+}
+
+function rawData(output: OutputTensor, firstRow: number, rows: number): Uint8Array {
+  const { data } = output;
+  const width = widthOf(output);
   const [from, to] = [firstRow * width, (firstRow + rows) * width];
   if (!isTyped(data)) return rawTexts(data.slice(from, to));
   const size = data.BYTES_PER_ELEMENT;

@@ -35,7 +35,14 @@ export function readOutputs(value: unknown, signature: Signature, isBinary: bool
 }
 
 function readClasses(parameters: unknown, name: string, signature: Signature, place: string): number | undefined {
-  const count = parameterOf(parameters, 'classification');
+  return checkClasses(parameterOf(parameters, 'classification'), name, signature, place);
+}
+
+/**
+ * @returns how many classes are answered of those that are asked for; undefined where the values are
+ * @throws INVALID_ARGUMENT
+ */
+export function checkClasses(count: unknown, name: string, signature: Signature, place: string): number | undefined {
   if (count === undefined || count === 0) return undefined;
   if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 1) {
     throw wrong(place, `${quote(count)} is no number of classes`, 'an integer of at least 1');
