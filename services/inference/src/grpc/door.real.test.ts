@@ -454,12 +454,15 @@ describe('the gRPC door', () => {
       stream.pause();
       stream.end(Buffer.concat(Array.from({ length: messages }, (_, i) => message('three', [i], String(i)))));
       let scored = 0;
-      await vi.waitFor(async () => {
-        const now = (await counted(rows)) - before;
-        const hasStopped = now > 0 && now === scored;
-        scored = now;
-        expect(hasStopped).toBe(true);
-      });
+      await vi.waitFor(
+        async () => {
+          const now = (await counted(rows)) - before;
+          const hasStopped = now > 0 && now === scored;
+          scored = now;
+          expect(hasStopped).toBe(true);
+        },
+        { timeout: 20_000, interval: 200 },
+      );
       expect(scored).toBeLessThan(messages / 2);
       stream.resume();
       const { messages: answers, status } = await ended;
