@@ -3,6 +3,7 @@
  * their connections; one that has waited for the deadline hangs up and connects again.
  */
 import { connect, type Socket } from 'node:net';
+import { setImmediate as afterReading, setTimeout as pause } from 'node:timers/promises';
 import type { RawTarget } from './closed-loop.ts';
 
 export interface OpenLoop {
@@ -27,13 +28,19 @@ export interface Outcomes {
   readonly late: number;
   /** Any other answer, by its status, and connections that broke. */
   readonly others: ReadonlyMap<string, number>;
+  /** How much later than due each request was sent: the load's own fault, and in no latency. */
+  readonly sendLagMs: readonly number[];
+  /** When, from the start, the last one was sent that was not answered in time; 0 if all were. */
+  readonly lastMissMs: number;
+  /** From when the last one was sent until none waited. */
+  readonly settledMs: number;
 }
 
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 /** Of the clients together; while all of them wait, what arrives is counted and not sent. */
 const MAX_CONNECTIONS = 2000;
 /** The network and this process need some of the deadline too: a client hangs up a little later than it says. */
-const GRACE_MS = 20;
+export const GRACE_MS = 20;
 
 interface Client {
   readonly socket: Socket;
@@ -52,18 +59,25 @@ export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outco
   ];
   const length = Buffer.byteLength(target.body);
   const request = Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${length}\r\n\r\n${target.body}`);
+  const startMs = performance.now();
   const idle: Client[] = [];
   const all = new Set<Client>();
-  const [answeredMs, refusedMs]: [number[], number[]] = [[], []];
+  const [answeredMs, refusedMs, sendLagMs]: [number[], number[], number[]] = [[], [], []];
   const others = new Map<string, number>();
-  let [sent, late, refusedWithoutRetryAfter] = [0, 0, 0];
+  let [sent, late, refusedWithoutRetryAfter, lastMissMs] = [0, 0, 0, 0];
   const count = (what: string): void => void others.set(what, (others.get(what) ?? 0) + 1);
 
-  function settle(client: Client, text: string): void {
-    const tookMs = performance.now() - (client.sentMs ?? Number.NaN);
+  const missed = (sentMs: number): void => {
+    lastMissMs = Math.max(lastMissMs, sentMs - startMs);
+  };
+
+  function settle(client: Client, sentMs: number, text: string): void {
+    const tookMs = performance.now() - sentMs;
     client.sentMs = undefined;
     const status = text.slice(9, 12);
-    if (status === '200' && tookMs <= load.deadlineMs + GRACE_MS) answeredMs.push(tookMs);
+    const inTime = status === '200' && tookMs <= load.deadlineMs + GRACE_MS;
+    if (!inTime) missed(sentMs);
+    if (inTime) answeredMs.push(tookMs);
     else if (status === '503') {
       refusedMs.push(tookMs);
       if (!/\r\nretry-after: [1-9]/i.test(text)) refusedWithoutRetryAfter++;
@@ -89,7 +103,7 @@ export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outco
       const bodyBytes = Number(/\r\ncontent-length: (\d+)/i.exec(text)?.[1] ?? 0);
       if (bytes.length < end + END_OF_HEAD.length + bodyBytes) return;
       held = undefined;
-      if (client.sentMs !== undefined) settle(client, text);
+      if (client.sentMs !== undefined) settle(client, client.sentMs, text);
     });
     client.socket.on('error', () => {});
     client.socket.on('close', () => {
@@ -97,6 +111,7 @@ export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outco
       const at = idle.indexOf(client);
       if (at >= 0) idle.splice(at, 1);
       if (client.sentMs === undefined) return;
+      missed(client.sentMs);
       client.sentMs = undefined;
       count('connection lost');
     });
@@ -110,6 +125,7 @@ export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outco
     sent++;
     if (idle.length === 0 && all.size >= MAX_CONNECTIONS) {
       count('all clients wait');
+      missed(nowMs);
       return;
     }
     const client = idle.pop() ?? open();
@@ -126,27 +142,49 @@ export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outco
       if (client.sentMs !== sentMs) continue; // answered
       client.sentMs = undefined;
       late++;
+      missed(sentMs);
       client.socket.destroy();
     }
     waiting.splice(0, gone);
   }
 
-  const startMs = performance.now();
   const total = Math.round(load.perSecond * load.seconds);
   while (sent < total) {
     const due = Math.min(total, Math.floor(((performance.now() - startMs) * load.perSecond) / 1000));
     const nowMs = performance.now();
-    while (sent < due) send(nowMs);
+    while (sent < due) {
+      sendLagMs.push(nowMs - startMs - ((sent + 1) * 1000) / load.perSecond);
+      send(nowMs);
+    }
+    await afterReading(); // an answer that is here already is not late because this process is
     hangUp(nowMs);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await pause(1);
   }
+  const lastSentMs = performance.now();
   for (let waited = 0; waited < 2 * load.deadlineMs && Array.from(all).some(isBusy); waited += 5) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    hangUp(performance.now());
+    await pause(5);
+    const nowMs = performance.now();
+    await afterReading();
+    hangUp(nowMs);
   }
-  late += Array.from(all).filter(isBusy).length;
+  const settledMs = performance.now() - lastSentMs;
+  for (const { sentMs } of all) {
+    if (sentMs === undefined) continue;
+    late++;
+    missed(sentMs);
+  }
   for (const { socket } of all) socket.removeAllListeners('close').destroy();
-  return { sent, answeredMs, refusedMs, refusedWithoutRetryAfter, late, others };
+  return {
+    sent,
+    answeredMs,
+    refusedMs,
+    refusedWithoutRetryAfter,
+    late,
+    others,
+    sendLagMs,
+    lastMissMs,
+    settledMs,
+  };
 }
 
 function isBusy({ sentMs }: Client): boolean {

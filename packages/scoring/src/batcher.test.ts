@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AssayError } from '@assay/contracts';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createBatcher } from './batcher.ts';
 import type { Batcher, BatcherOptions, OutputBatch, ScoredRows, Scorer, ScorerOptions } from './interfaces.ts';
 import { load } from './testing/load.ts';
@@ -266,6 +266,98 @@ describe('overload is refused at once', () => {
     // An idle version tries even so: the estimate may be wrong.
     expect(idsOf(await first)).toEqual(['a']);
     expect(idsOf(await submit(batcher, ['c']))).toEqual(['c']);
+  });
+});
+
+describe('admission', () => {
+  const ROW_MS = 2;
+  const MAX_BATCH_ROWS = 8;
+
+  /** A version whose runs take what was measured, on a clock that nothing else moves. */
+  async function onItsOwnClock() {
+    const { scorer } = await identityBatcher();
+    let nowMs = 1000;
+    vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const timed: Scorer = {
+      ...scorer,
+      maxBatchRows: MAX_BATCH_ROWS,
+      measured: { oneRowUs: ROW_MS * 1000, fullBatchUs: MAX_BATCH_ROWS * ROW_MS * 1000 },
+      run(batch, from = 0, rows = batch.rows) {
+        nowMs += rows * ROW_MS;
+        return scorer.run(batch, from, rows);
+      },
+    };
+    const batcher = createBatcher(timed);
+    return {
+      batcher,
+      now: () => nowMs,
+      pass: (ms: number) => {
+        nowMs += ms;
+      },
+      ask: (id: string, rows: number, timeoutMs: number) =>
+        submit(
+          batcher,
+          Array.from({ length: rows }, (_, row) => `${id}.${row}`),
+          nowMs + timeoutMs,
+        ),
+    };
+  }
+
+  test('judges a request by all of its rows', async () => {
+    const { batcher, ask } = await onItsOwnClock();
+    const first = ask('first', 4, 100);
+    await expect(ask('many', 60, 100)).rejects.toMatchObject({ code: 'OVERLOADED', retryAfterMs: 4 * ROW_MS });
+    expect(batcher.queuedRows).toBe(4);
+    const fits = ask('fits', 40, 100);
+    expect([idsOf(await first).length, idsOf(await fits).length]).toEqual([4, 40]);
+  });
+
+  test('of an idle version tries what it expects to be late: the estimate may be wrong', async () => {
+    const { ask } = await onItsOwnClock();
+    expect(idsOf(await ask('many', 60, 100))).toHaveLength(60);
+  });
+
+  test('takes what ends in time, refuses what does not, and goes on when the queue is short again', async () => {
+    const timeoutMs = 100;
+    const request = fc.record({ rows: fc.integer({ min: 1, max: 30 }), turnsBefore: fc.integer({ min: 0, max: 2 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(request, { minLength: 20, maxLength: 80 }), async (requests) => {
+        const { batcher, now, ask } = await onItsOwnClock();
+        const outcomes: Promise<void>[] = [];
+        for (const [i, { rows, turnsBefore }] of requests.entries()) {
+          for (let turn = 0; turn < turnsBefore; turn++) await nextTurn();
+          const deadlineMs = now() + timeoutMs;
+          const queuedRows = batcher.queuedRows;
+          const admitted = (scored: ScoredRows): void => {
+            expect(idsOf(scored)).toEqual(Array.from({ length: rows }, (_, row) => `r${i}.${row}`));
+            // What came later may share the last run.
+            expect(now()).toBeLessThanOrEqual(deadlineMs + (MAX_BATCH_ROWS - 1) * ROW_MS);
+          };
+          const refused = (error: AssayError): void => {
+            expect(error.code).toBe('OVERLOADED');
+            expect(queuedRows).toBeGreaterThan(0);
+          };
+          outcomes.push(ask(`r${i}`, rows, timeoutMs).then(admitted, refused));
+        }
+        await Promise.all(outcomes);
+        expect(batcher.queuedRows).toBe(0);
+        expect(idsOf(await ask('afterwards', 1, timeoutMs))).toEqual(['afterwards.0']);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('drops what expired before it runs, and runs what waits behind it', async () => {
+    const { ask, now, pass } = await onItsOwnClock();
+    const startMs = now();
+    const first = ask('first', 8, 1000);
+    const hurried = expect(ask('hurried', 2, 30)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    const patient = ask('patient', 3, 1000);
+    pass(30);
+    expect([await first, await patient].map((scored) => scored.rows)).toEqual([8, 3]);
+    await hurried;
+    expect(now() - startMs).toBe(30 + 11 * ROW_MS);
   });
 });
 

@@ -67,20 +67,24 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
   let closed = false;
   const idleWaiters: (() => void)[] = [];
 
-  const expectedWaitMs = (): number => (queuedRows === 0 ? 0 : cost.expectedMs(queuedRows) + cost.overheadMs);
+  const expectedWaitMs = (): number => {
+    if (queuedRows === 0) return 0;
+    const runsMs = cost.expectedMs(queuedRows);
+    return runsMs + cost.overheadMs(runsMs);
+  };
 
-  /** Why rows that are to be run are not taken now. */
-  const overload = ({ deadlineMs }: SubmitOptions, nowMs: number): AssayError | undefined => {
+  /** Why so many rows that are to be run are not taken now. */
+  const overload = ({ deadlineMs }: SubmitOptions, rows: number, nowMs: number): AssayError | undefined => {
     if (queuedRows === 0) return undefined; // idle: try, or an estimate gone wrong would never be corrected
     const waitMs = expectedWaitMs();
     if (queuedRows >= maxQueueRows) {
       return overloaded(`${queuedRows} rows are queued, the most that may be`, waitMs);
     }
-    const needMs = waitMs + cost.expectedMs(1);
+    const needMs = waitMs + cost.expectedMs(rows);
     if (nowMs + needMs > deadlineMs) {
       const leftMs = deadlineMs - nowMs;
       return overloaded(
-        `the queue needs about ${needMs.toFixed(1)} ms, the deadline leaves ${leftMs.toFixed(1)} ms`,
+        `the queue and ${rows === 1 ? 'a row' : `${rows} rows`} need about ${needMs.toFixed(1)} ms, the deadline leaves ${leftMs.toFixed(1)} ms`,
         waitMs,
       );
     }
@@ -105,8 +109,8 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
   ): void => {
     const nowMs = performance.now();
     const { deadlineMs, signal, cache } = submission;
-    // What a cache answers needs no room: there it is asked first.
-    const refused = unwanted(submission, nowMs) ?? (cache === undefined ? overload(submission, nowMs) : undefined);
+    // One row at least, before they are read. What a cache answers needs no room: there it is asked first.
+    const refused = unwanted(submission, nowMs) ?? (cache === undefined ? overload(submission, 1, nowMs) : undefined);
     if (refused !== undefined) {
       reject(refused);
       return;
@@ -139,7 +143,9 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
           reused.answer();
           return;
         }
-        const overloadedBy = overload(submission, nowMs);
+      }
+      if (rows > 1 || cache !== undefined) {
+        const overloadedBy = overload(submission, rows, nowMs);
         if (overloadedBy !== undefined) throw overloadedBy;
       }
       if (queuedRows + rows > maxQueueRows) {
@@ -236,14 +242,14 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     const tookMs = nowMs - startMs;
     cost.observeRun(rows, tookMs);
     const end = from + rows;
-    const first = group.tickets[0];
-    if (first !== undefined && first.from >= from) cost.observeOverhead(nowMs - first.submittedMs - first.expectedMs);
     let done = 0;
     for (const ticket of group.tickets) {
       if (ticket.from >= end) break;
       if (ticket.from >= from) ticket.queueMs = startMs - ticket.submittedMs;
       ticket.inferenceMs += tookMs;
       const ticketEnd = ticket.from + ticket.rows;
+      // Whose rows took several runs was promised the end of the last one.
+      if (done === 0 && ticketEnd <= end) cost.observeOverhead(nowMs - ticket.submittedMs - ticket.expectedMs);
       if (ticket.from >= from && ticketEnd <= end) {
         settle(ticket, { outputs, firstRow: ticket.from - from, batchRows: rows });
         done++;

@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runCost } from './run-cost.ts';
 
+/** Of runs ahead: longer than all that waits vary. */
+const LONG_MS = 1e6;
 const MEASURED = { oneRowUs: 1000, fullBatchUs: 8000 };
 
 test('what runs take is what they took at the warm-up, then what they take', () => {
@@ -16,9 +18,9 @@ test('what runs take is what they took at the warm-up, then what they take', () 
 describe('what callers wait besides', () => {
   test('is nothing until it is seen, and what is always the same is believed as it is', () => {
     const cost = runCost(MEASURED, 8);
-    expect(cost.overheadMs).toBe(0);
+    expect(cost.overheadMs(LONG_MS)).toBe(0);
     for (let i = 0; i < 200; i++) cost.observeOverhead(5);
-    expect(cost.overheadMs).toBeCloseTo(5, 2);
+    expect(cost.overheadMs(LONG_MS)).toBeCloseTo(5, 2);
   });
 
   test('is hardly ever longer than expected, however it varies', () => {
@@ -38,7 +40,7 @@ describe('what callers wait besides', () => {
         for (let i = 0; i < 200; i++) cost.observeOverhead(next());
         for (let i = 0; i < 1000; i++) {
           const waitMs = next();
-          if (waitMs > cost.overheadMs) longer++;
+          if (waitMs > cost.overheadMs(LONG_MS)) longer++;
           cost.observeOverhead(waitMs);
         }
         expect(longer).toBeLessThan(30);
@@ -47,17 +49,25 @@ describe('what callers wait besides', () => {
     );
   });
 
+  test('is given no more room to vary than the runs ahead take', () => {
+    const cost = runCost(MEASURED, 8);
+    for (let i = 0; i < 1000; i++) cost.observeOverhead(i % 2 === 0 ? 10 : 90);
+    expect(cost.overheadMs(LONG_MS)).toBeGreaterThan(100);
+    expect(cost.overheadMs(1)).toBeLessThan(60);
+    expect(cost.overheadMs(20) - cost.overheadMs(1)).toBeCloseTo(19, 6);
+  });
+
   test('is less once it is less', () => {
     const cost = runCost(MEASURED, 8);
     for (let i = 0; i < 100; i++) cost.observeOverhead(i % 2 === 0 ? 0 : 100);
-    expect(cost.overheadMs).toBeGreaterThan(100);
+    expect(cost.overheadMs(LONG_MS)).toBeGreaterThan(100);
     for (let i = 0; i < 200; i++) cost.observeOverhead(1);
-    expect(cost.overheadMs).toBeLessThan(2);
+    expect(cost.overheadMs(LONG_MS)).toBeLessThan(2);
   });
 
   test('can be less than nothing where runs take less than expected, and is then nothing', () => {
     const cost = runCost(MEASURED, 8);
     for (let i = 0; i < 100; i++) cost.observeOverhead(-10);
-    expect(cost.overheadMs).toBe(0);
+    expect(cost.overheadMs(LONG_MS)).toBe(0);
   });
 });

@@ -18,8 +18,11 @@ export interface RunCost {
   /**
    * What callers wait besides the runs, hardly ever more: reading, decoding and answering others in the same turns of the
    * event loop, and runs that took longer than expected. Waits vary, and who is promised the mean is late every other time.
+   * But the room for that is no longer than the runs ahead: where callers wait for the event loop and hardly for runs, a
+   * refusal costs it as much as an answer, waits would be as long without a row run, and it would refuse for ever.
+   * @param runsMs what the runs ahead are expected to take
    */
-  readonly overheadMs: number;
+  overheadMs(runsMs: number): number;
   observeRun(rows: number, tookMs: number): void;
   observeOverhead(ms: number): void;
 }
@@ -34,9 +37,7 @@ export function runCost(measured: { oneRowUs: number; fullBatchUs: number }, max
   const unscaledMs = (rows: number): number => Math.ceil(rows / maxBatchRows) * runMs + rows * rowMs;
   return {
     expectedMs: (rows) => unscaledMs(rows) * scale,
-    get overheadMs() {
-      return Math.max(0, meanMs + DEVIATIONS * deviationMs);
-    },
+    overheadMs: (runsMs) => Math.max(0, meanMs + Math.min(DEVIATIONS * deviationMs, runsMs)),
     observeRun(rows, tookMs) {
       const expected = unscaledMs(rows);
       if (expected <= 0) return;
