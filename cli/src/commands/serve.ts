@@ -23,7 +23,7 @@ interface NamedPath {
 export async function serve(io: Io, models: readonly string[], options: ServeOptions): Promise<never> {
   const named = models.map((text) => readModel(text, io.cwd));
   const { createService, createStaticModels, inferenceConfig } = await import('@assay/inference');
-  return runMain(async (signal): Promise<Service> => {
+  return runMain(async (signal, { allowStop }): Promise<Service> => {
     const config = loadConfig(inferenceConfig, {
       env: withoutOthers(io.env),
       flags: {
@@ -36,6 +36,7 @@ export async function serve(io: Io, models: readonly string[], options: ServeOpt
           : { logLevel: 'warn' }),
       },
     });
+    allowStop(config);
     const log = createLogger({ service: 'inference', level: config.logLevel, destination: { write: io.err } });
     const workDir = await mkdtemp(join(tmpdir(), 'assay-serve-'));
     const remove = (): Promise<void> => rm(workDir, { recursive: true, force: true });

@@ -118,6 +118,7 @@ export function createHttpApp(options: HttpAppOptions): App {
     inFlight: () => state.inFlight,
     connections: () => state.connections.size,
   });
+  app.server.on('drop', () => recorder.connectionRefused());
   const exchange = createExchange(state, recorder, {
     log: options.log,
     limits,

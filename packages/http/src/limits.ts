@@ -13,7 +13,7 @@ export interface HttpLimits {
   readonly requestTimeoutMs: number;
   /** An idle connection is kept this long; more than the 60 s of common load balancers, so that they close first. */
   readonly keepAliveTimeoutMs: number;
-  /** Further connections are dropped. */
+  /** Further connections are closed at once, and counted. */
   readonly maxConnections: number;
   /**
    * For a handler to answer, the end of a streamed answer included; then DEADLINE_EXCEEDED, and `request.signal` aborts.

@@ -26,6 +26,10 @@ export const httpMetrics = defineMetrics('http', {
   }),
   inFlight: gauge({ name: 'assay_http_requests_in_flight', help: 'Requests whose answer is not finished.' }),
   connections: gauge({ name: 'assay_http_connections', help: 'Open connections.' }),
+  connectionsRefused: counter({
+    name: 'assay_http_connections_refused_total',
+    help: 'Connections that were closed at once, since as many were open as may be.',
+  }),
   parserErrors: counter({
     name: 'assay_http_parser_errors_total',
     help: 'Connections that sent what is not HTTP, too large a head, or nothing in time; by the status they were given.',
@@ -43,6 +47,8 @@ export interface HttpRecorder {
   /** A request of a route pattern was answered. */
   answered(route: string, method: string, statusCode: number, durationSeconds: number): void;
   parserError(statusCode: number): void;
+  /** A connection was closed at once: there were too many. */
+  connectionRefused(): void;
 }
 
 /** @param current looked up at each scrape */
@@ -55,6 +61,7 @@ export function createHttpRecorder(
   metrics.inFlight.onScrape(() => inFlight.set(current.inFlight()));
   const connections = metrics.connections.bind({});
   metrics.connections.onScrape(() => connections.set(current.connections()));
+  const connectionsRefused = metrics.connectionsRefused.bind({});
   const routes = new Map<string, Map<string, RouteMetrics>>();
 
   const childrenOf = (route: string, method: string): RouteMetrics => {
@@ -82,5 +89,6 @@ export function createHttpRecorder(
       children.duration.observe(durationSeconds);
     },
     parserError: (statusCode) => metrics.parserErrors.bind({ code: String(statusCode) }).inc(),
+    connectionRefused: () => connectionsRefused.inc(),
   };
 }

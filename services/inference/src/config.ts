@@ -65,9 +65,9 @@ export const inferenceConfig = defineConfig('inference', {
       'What all models in memory may hold together, as it is estimated from their files. Over it, those that were used longest ago are unloaded; the next request loads them again from the disk cache. 0: no limit. Stream scoring holds its models besides, always.',
   }),
   modelMemoryFactor: setting(Type.Number({ minimum: 1, maximum: 100 }), {
-    default: 5,
+    default: 12,
     description:
-      'How many times the size of its ONNX file a model is taken to hold in memory (modelMemoryBytes). Measured: 5 for trees, 1.1 for neural networks.',
+      'How many times the size of its ONNX file a model is taken to hold in memory (modelMemoryBytes). Measured: 9 to 11 for trees, 1.5 for neural networks.',
   }),
   maxBatchRows: setting(count(65_536), {
     default: 64,
@@ -162,6 +162,11 @@ export const inferenceConfig = defineConfig('inference', {
     default: 256,
     description:
       'Messages of one ModelStreamInfer that may wait for their answers; the caller is held back by flow control.',
+  }),
+  maxConnections: setting(count(1_000_000), {
+    default: 10_000,
+    description:
+      'Connections that may be open at a time, of HTTP and of gRPC each; further ones are closed at once and counted. An idle one holds some kB.',
   }),
   maxTimeoutMs: setting(ms(1), {
     default: 60_000,

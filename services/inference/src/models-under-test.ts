@@ -151,7 +151,7 @@ export function flightRecords(count: number): Record<string, unknown>[] {
 }
 
 /** A hundred trees over `FLIGHTS`. */
-export async function treeModel(parent: string): Promise<MadeModel> {
+export async function treeModel(parent: string, treeDepth = 5): Promise<MadeModel> {
   const random = lcg(3);
   const grow = (depth: number): TreeNode => {
     const cover = 2 ** depth;
@@ -169,7 +169,7 @@ export async function treeModel(parent: string): Promise<MadeModel> {
     const scale = [24, 3000, 1, 1, 1][feature] ?? 1;
     return { feature, threshold: random() * scale, ...branches };
   };
-  const trees = Array.from({ length: 100 }, () => grow(5));
+  const trees = Array.from({ length: 100 }, () => grow(treeDepth));
   return tabular(parent, 'trees', buildTabularModel({ features: TABULAR, predictor: { kind: 'trees', trees } }));
 }
 

@@ -9,7 +9,7 @@ import { startRegistry } from './registry-under-test.ts';
 
 const within = { timeout: 20_000, interval: 20 };
 /** Room for one small model. */
-const ONE_MODEL_BYTES = 1_000_000;
+const ONE_MODEL_BYTES = 2_000_000;
 
 test('the repository index tells of a version that cannot be woken, by REST and gRPC, until it can', async () => {
   await using folder = await temporaryFolder();

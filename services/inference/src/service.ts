@@ -276,7 +276,8 @@ export function describeApp(): App {
     keep() {},
   });
   const readiness = createReadiness(serving, { ageMs: () => undefined, staleAfterMs: 0 });
-  const limits = { logSampleRatio: 0, maxRecords: 1, maxExplainedRecords: 1, bodyLimitBytes: 1024, lane: false };
+  const counts = { maxRecords: 1, maxExplainedRecords: 1, maxConnections: 1 };
+  const limits = { logSampleRatio: 0, ...counts, bodyLimitBytes: 1024, lane: false };
   return createApp(limits, { log, registry, serving, readiness, isReady: () => false, observer });
 }
 
@@ -314,7 +315,7 @@ function withStreams({ ready, checks }: ReadyReport, streams: StreamThreads | un
 
 type AppLimits = Pick<
   InferenceConfig,
-  'logSampleRatio' | 'maxRecords' | 'maxExplainedRecords' | 'bodyLimitBytes' | 'lane'
+  'logSampleRatio' | 'maxRecords' | 'maxExplainedRecords' | 'bodyLimitBytes' | 'maxConnections' | 'lane'
 >;
 
 function createApp(config: AppLimits, parts: AppParts): App {
@@ -327,6 +328,7 @@ function createApp(config: AppLimits, parts: AppParts): App {
     registry,
     ready: () => withKeys(readiness(), access),
     describe: { title: TITLE, description: DESCRIPTION },
+    limits: { maxConnections: config.maxConnections },
     requestLogRatio: config.logSampleRatio,
   });
   const routes = {

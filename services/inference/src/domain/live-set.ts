@@ -29,8 +29,8 @@ export interface LiveSetOptions {
 
 export interface MemoryLimit {
   readonly maxBytes: number;
-  /** What the version is taken to hold when it is loaded. */
-  readonly sizeOf: (version: RoutedVersion) => number;
+  /** What the version is taken to hold when it is loaded; from `loaded` on it is known where it runs. */
+  readonly sizeOf: (version: RoutedVersion, loaded?: LoadedVersion) => number;
 }
 
 /** A version that can score. */
@@ -240,12 +240,17 @@ export class LiveSet {
   /** Loads it once there is a slot and room. */
   #load(version: RoutedVersion, slots: Slots, stop: AbortSignal, before?: LoadedVersion): Promise<Held> {
     const { load, loadTimeoutMs } = this.#options;
-    const bytes = this.#sizeOf(version);
+    const bytes = this.#sizeOf(version, before);
     const loadInRoom = async (signal: AbortSignal): Promise<Held> => {
       await this.#budget?.reserve(bytes, signal);
+      let loaded: LoadedVersion | undefined;
       try {
-        return { loaded: await load(version, signal, before), bytes };
+        loaded = await load(version, signal, before);
+        const held = this.#sizeOf(version, loaded);
+        this.#budget?.resize(bytes, held);
+        return { loaded, bytes: held };
       } catch (error) {
+        await loaded?.close();
         this.#budget?.leave(bytes);
         this.#budget?.free(bytes);
         throw error;
@@ -256,7 +261,7 @@ export class LiveSet {
 
   /** A version answers no request now: others may have waited for that. */
   #mayRest(): void {
-    if (this.#budget?.isAwaited) this.#budget.serve();
+    if (this.#budget?.wantsRoom) this.#budget.serve();
   }
 
   /** Of those that answer no request, lets the one that was used longest ago rest; false when there is none. */
@@ -272,12 +277,12 @@ export class LiveSet {
     oldest.loaded = atRest(loaded);
     this.#resting++;
     this.#options.observer.versionRested(version);
-    this.#track(this.#close({ loaded, bytes: this.#sizeOf(version) }));
+    this.#track(this.#close({ loaded, bytes: this.#sizeOf(version, loaded) }));
     return true;
   }
 
-  #sizeOf(version: RoutedVersion): number {
-    return this.#options.memory?.sizeOf(version) ?? 0;
+  #sizeOf(version: RoutedVersion, loaded: LoadedVersion | undefined): number {
+    return this.#options.memory?.sizeOf(version, loaded) ?? 0;
   }
 
   async #close({ loaded, bytes }: Held): Promise<void> {
@@ -302,7 +307,7 @@ export class LiveSet {
     this.#draining.delete(live);
     await this.#wakes.stop(live);
     if (live.isResting) this.#resting--;
-    else await this.#close({ loaded: live.loaded, bytes: this.#sizeOf(live.version) });
+    else await this.#close({ loaded: live.loaded, bytes: this.#sizeOf(live.version, live.loaded) });
     this.#retired--;
     this.#options.observer.versionUnloaded(live.version, this.size);
   }

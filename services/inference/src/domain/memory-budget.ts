@@ -30,9 +30,9 @@ export class MemoryBudget {
     return this.#heldBytes;
   }
 
-  /** Whether anyone waits for others to leave. */
-  get isAwaited(): boolean {
-    return this.#waiting.length > 0;
+  /** Whether anyone waits for others to leave, or more is held than may be. */
+  get wantsRoom(): boolean {
+    return this.#waiting.length > 0 || this.#isOver();
   }
 
   /**
@@ -41,13 +41,7 @@ export class MemoryBudget {
    */
   async reserve(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const { maxBytes } = this.#options;
-    if (bytes > maxBytes) {
-      throw new AssayError(
-        'FAILED_PRECONDITION',
-        `it takes about ${megabytes(bytes)} of memory, and all models together may take ${megabytes(maxBytes)}; raise ASSAY_INFERENCE_MODEL_MEMORY_BYTES`,
-      );
-    }
+    this.#checkFits(bytes);
     await new Promise<void>((resolve, reject) => {
       const onAbort = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
@@ -67,6 +61,17 @@ export class MemoryBudget {
     });
   }
 
+  /**
+   * What was reserved turns out to be `bytes`. More is taken at once, since it is held already; others leave for it.
+   * @throws FAILED_PRECONDITION when they are more than all that there is; `reserved` is then held as before
+   */
+  resize(reserved: number, bytes: number): void {
+    if (reserved === bytes) return;
+    this.#checkFits(bytes);
+    this.#heldBytes += bytes - reserved;
+    this.serve();
+  }
+
   /** They will be free in a moment: nobody else has to leave for them. */
   leave(bytes: number): void {
     this.#leavingBytes += bytes;
@@ -81,6 +86,7 @@ export class MemoryBudget {
   /** Grants what fits, in order, and evicts for the first that does not. To be called when a version may leave again. */
   serve(): void {
     const { maxBytes, evict } = this.#options;
+    while (this.#isOver() && evict());
     for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
       if (this.#heldBytes + first.bytes <= maxBytes) {
         this.#waiting.shift();
@@ -90,6 +96,19 @@ export class MemoryBudget {
         return;
       }
     }
+  }
+
+  #isOver(): boolean {
+    return this.#heldBytes - this.#leavingBytes > this.#options.maxBytes;
+  }
+
+  #checkFits(bytes: number): void {
+    const { maxBytes } = this.#options;
+    if (bytes <= maxBytes) return;
+    throw new AssayError(
+      'FAILED_PRECONDITION',
+      `it takes about ${megabytes(bytes)} of memory, and all models together may take ${megabytes(maxBytes)}; raise ASSAY_INFERENCE_MODEL_MEMORY_BYTES`,
+    );
   }
 }
 

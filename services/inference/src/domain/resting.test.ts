@@ -15,7 +15,7 @@ async function start(options: {
   versions: number;
   maxBytes: number;
   retryMs?: number;
-  bytes?: (id: string) => number;
+  bytes?: (id: string, isLoaded: boolean) => number;
 }) {
   const loader = fakeLoader();
   const observer = recordingObserver();
@@ -26,7 +26,7 @@ async function start(options: {
     maxConcurrentLoads: 1,
     loadTimeoutMs: 10_000,
     retry: { firstMs: retryMs, maxMs: retryMs },
-    memory: { maxBytes: options.maxBytes, sizeOf: ({ id }) => bytes(id) },
+    memory: { maxBytes: options.maxBytes, sizeOf: ({ id }, loaded) => bytes(id, loaded !== undefined) },
   });
   open.push(live);
   const convergence = new Convergence({ live, observer, onApplied() {} });
@@ -144,6 +144,52 @@ describe('versions whose memory is bounded', () => {
     expect(convergence.problemOf('e2')).toMatch(/raise ASSAY_INFERENCE_MODEL_MEMORY_BYTES/);
     await Promise.all([score(1), score(3)]);
     expect([live.size, live.resting]).toEqual([2, 0]);
+  });
+
+  test('one that turns out to hold more than it was taken to makes others leave, and may be too large', async () => {
+    const larger = await start({
+      versions: 3,
+      maxBytes: 40,
+      bytes: (id, isLoaded) => (isLoaded && id === 'ver_3' ? 30 : 10),
+    });
+    expect([larger.live.size, larger.live.resting, larger.live.heldBytes]).toEqual([2, 1, 40]);
+    const answer = Promise.withResolvers<void>();
+    larger.loader.answers.set('ver_3', answer.promise);
+    const busy = larger.score(3);
+    await larger.score(1);
+    await larger.score(2);
+    expect(larger.live.heldBytes).toBe(40);
+    answer.resolve();
+    await busy;
+    expect(larger.live.heldBytes).toBe(40);
+    const tooLarge = await start({
+      versions: 2,
+      maxBytes: 20,
+      bytes: (id, isLoaded) => (isLoaded && id === 'ver_1' ? 30 : 10),
+    });
+    expect(tooLarge.convergence.problemOf('e1')).toMatch(/raise ASSAY_INFERENCE_MODEL_MEMORY_BYTES/);
+    expect(tooLarge.loader.closed).toEqual(['ver_1']);
+    expect([tooLarge.live.size, tooLarge.live.heldBytes]).toEqual([1, 10]);
+  });
+
+  test('one that turns out larger while all others are busy rests itself, and its requests wait for them', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { loader, live, score, route, observer, moves } = await start({
+      versions: 1,
+      maxBytes: 30,
+      bytes: (id, isLoaded) => (isLoaded && id === 'ver_2' ? 30 : 10),
+    });
+    loader.answers.set('ver_1', gate.promise);
+    const busy = score(1);
+    route(1, 2);
+    await vi.waitFor(() => expect(observer.told).toContain('rested ver_2'));
+    await vi.waitFor(() => expect([live.size, live.heldBytes]).toEqual([1, 10]));
+    const waiting = score(2);
+    gate.resolve();
+    expect((await busy).variant.version.id).toBe('ver_1');
+    expect((await waiting).variant.version.id).toBe('ver_2');
+    expect(moves()).toEqual(['rested ver_2', 'rested ver_1', 'woke ver_2']);
+    expect([live.size, live.heldBytes]).toEqual([1, 30]);
   });
 
   test('one that is wanted no more leaves from its rest, and while it is woken', async () => {

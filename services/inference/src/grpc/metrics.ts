@@ -1,7 +1,11 @@
 /** The metrics of the gRPC door; calls are counted with all other requests, by their path. */
-import { defineMetrics, gauge } from '@assay/runtime';
+import { counter, defineMetrics, gauge } from '@assay/runtime';
 
 export const grpcMetrics = defineMetrics('grpc', {
   connections: gauge({ name: 'assay_inference_grpc_connections', help: 'Open connections of the gRPC port.' }),
+  connectionsRefused: counter({
+    name: 'assay_inference_grpc_connections_refused_total',
+    help: 'Connections of the gRPC port that were closed at once, since as many were open as may be.',
+  }),
   calls: gauge({ name: 'assay_inference_grpc_calls', help: 'gRPC calls whose answer is not wholly taken.' }),
 });

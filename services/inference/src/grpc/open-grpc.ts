@@ -36,6 +36,8 @@ export function openGrpc(app: App, config: InferenceConfig, options: OpenGrpcOpt
   const { metrics } = createMetrics(grpcMetrics, { registry: options.registry });
   const [connections, calls] = [metrics.connections.bind({}), metrics.calls.bind({})];
   metrics.connections.onScrape(() => connections.set(grpc.connections));
+  const refused = metrics.connectionsRefused.bind({});
+  grpc.server.on('drop', () => refused.inc());
   metrics.calls.onScrape(() => calls.set(grpc.calls));
   return {
     listen: (port) =>

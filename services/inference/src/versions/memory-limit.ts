@@ -4,24 +4,35 @@
  */
 import type { RoutedVersion } from '@assay/contracts';
 import { MODEL_FILE } from '@assay/model-package';
+import type { ScorerFindings } from '@assay/scoring';
 import type { InferenceConfig } from '../config.ts';
 import type { MemoryLimit } from '../domain/live-set.ts';
+import { placeOf } from './load-version.ts';
 
 /** Sessions, encoder, signature and golden records of a small model. */
-const SMALLEST_BYTES = 700_000;
-/** A version in a process of its own: Node.js and the runtime, once more. */
-const PROCESS_BYTES = 80_000_000;
+const SMALLEST_BYTES = 1_200_000;
+/** What the place of a version takes besides: an isolate of JavaScript, or Node.js and the runtime once more. */
+const PLACE_BYTES: Readonly<Record<ScorerFindings['place'], number>> = {
+  loop: 0,
+  thread: 22_000_000,
+  process: 80_000_000,
+};
 
-type MemorySettings = Pick<InferenceConfig, 'modelMemoryBytes' | 'modelMemoryFactor' | 'isolation'>;
+type MemorySettings = Pick<InferenceConfig, 'modelMemoryBytes' | 'modelMemoryFactor' | 'placement' | 'isolation'>;
 
 /** @returns undefined where memory is not limited */
 export function memoryLimit(settings: MemorySettings): MemoryLimit | undefined {
-  const { modelMemoryBytes, modelMemoryFactor, isolation } = settings;
+  const { modelMemoryBytes, modelMemoryFactor } = settings;
   if (modelMemoryBytes === 0) return undefined;
-  const always = SMALLEST_BYTES + (isolation === 'process' ? PROCESS_BYTES : 0);
+  const place = placeOf(settings);
+  // `auto` is the loop until the first load has measured the version.
+  const expected = place === 'auto' ? 'loop' : place;
   return {
     maxBytes: modelMemoryBytes,
-    sizeOf: (version) => Math.ceil(always + modelMemoryFactor * modelBytes(version)),
+    sizeOf(version, loaded) {
+      const placeBytes = PLACE_BYTES[loaded?.findings?.place ?? expected];
+      return Math.ceil(SMALLEST_BYTES + placeBytes + modelMemoryFactor * modelBytes(version));
+    },
   };
 }
 
