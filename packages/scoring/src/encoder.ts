@@ -6,6 +6,7 @@
  */
 import { type ErrorDetail, nearest } from '@assay/contracts';
 import { type Column, type Layout, newArray, storeElement } from './layout.ts';
+import { createRecordScanner, type ScanRecord } from './scan-record.ts';
 import type { ElementArray } from './session.ts';
 import { parseTimestamp } from './timestamp.ts';
 import { integerBounds, isBigIntType, isRefused, ruleOf, show, type ValueRule } from './values.ts';
@@ -33,6 +34,8 @@ export interface Encoder {
    * @returns whether it was right; else the row is in no state to be used
    */
   encode(record: unknown, row: number, arrays: readonly ElementArray[], place: string, details: ErrorDetail[]): boolean;
+  /** Stores a record from its JSON, if it is in its usual form. */
+  readonly scan: ScanRecord;
 }
 
 /** Stores a record and gives the number of features that it had, or -1 if the careful way must look at it. */
@@ -100,10 +103,18 @@ export function createEncoder(layout: Layout, { compiled = true }: { compiled?: 
     return wrong === 0;
   };
 
+  // Made when there is something to scan: many encoders are used for tensors only.
+  let scanner: ScanRecord | undefined;
+  const scan: ScanRecord = (bytes, from, row, arrays) => {
+    scanner ??= createRecordScanner(layout, columns) ?? (() => -1);
+    return scanner(bytes, from, row, arrays);
+  };
+
   return {
     layout,
     columns,
     columnByName,
+    scan,
     newArrays: (rows) => layout.slots.map(({ type, width }) => newArray(type, rows * width)),
     encode(record, row, arrays, place, details) {
       if (isRecord(record)) {

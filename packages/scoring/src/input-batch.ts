@@ -71,6 +71,13 @@ export class PackedInputBatch implements InputBatch {
     return undefined;
   }
 
+  scanRecord(json: Buffer, from: number): number {
+    this.reserve(this.#rows + 1);
+    const end = this.#encoder.scan(json, from, this.#rows, this.#arrays);
+    if (end >= 0) this.#rows++;
+    return end;
+  }
+
   appendTensors(inputs: readonly InputTensor[]): number {
     const tensors = readTensors(this.#encoder, inputs);
     this.reserve(this.#rows + tensors.rows);

@@ -72,6 +72,13 @@ export interface InputBatch {
   /** Appends one record, or says what is wrong with it, places without a prefix: `distance`. */
   tryAppendRecord(record: unknown): ErrorDetail[] | undefined;
   /**
+   * Appends the record whose JSON begins at `from` in its usual form, without parsing it. One that is not in that form, or is
+   * wrong in any way, is not taken, and is to be parsed and appended, which tells what is wrong.
+   * @param json ends with a closing bracket or brace
+   * @returns the position behind the record; -1 where it is not taken
+   */
+  scanRecord(json: Buffer, from: number): number;
+  /**
    * Appends the rows of one tensor a feature; features that are nullable may be left out.
    * @returns how many rows were appended
    * @throws AssayError INVALID_ARGUMENT; `details` names each bad place: `inputs[0].data[3]`

@@ -19,6 +19,7 @@ export interface Opened {
   readonly data: unknown;
 }
 
+const STRUCTURED = 'application/cloudevents';
 const PLAIN: Envelope = { mode: 'plain' };
 const BINARY: Envelope = { mode: 'binary' };
 const REQUIRED = ['id', 'source', 'type'] as const;
@@ -26,22 +27,30 @@ const REQUIRED = ['id', 'source', 'type'] as const;
 const OWN = new Set(['specversion', 'id', 'source', 'type', 'time', 'dataschema', 'datacontenttype']);
 
 /**
+ * What carries a record whose value is the data itself; undefined where that is within a structured event.
+ * @throws as `open`
+ */
+export function bareEnvelope(headers: Headers): Envelope | undefined {
+  const contentType = mediaType(headers['content-type']);
+  if (contentType?.startsWith(STRUCTURED)) return undefined;
+  if (headers.ce_specversion === undefined) return PLAIN;
+  checkAttributes((name) => headers[`ce_${name}`]?.toString(), 'header ce_');
+  if (contentType !== undefined && !isJson(contentType)) throw unsupported(contentType);
+  return BINARY;
+}
+
+/**
  * @throws INVALID_ARGUMENT for what is not JSON or no valid CloudEvent, UNSUPPORTED_MEDIA_TYPE for data that says it is
  *   something else than JSON
  */
 export function open(value: Buffer, headers: Headers, signature: Signature): Opened {
-  const contentType = mediaType(headers['content-type']);
-  if (contentType?.startsWith('application/cloudevents')) return openStructured(value, contentType, signature);
-  if (headers.ce_specversion !== undefined) {
-    checkAttributes((name) => headers[`ce_${name}`]?.toString(), 'header ce_');
-    if (contentType !== undefined && !isJson(contentType)) throw unsupported(contentType);
-    return { envelope: BINARY, data: readJson(value, signature) };
-  }
-  return { envelope: PLAIN, data: readJson(value, signature) };
+  const envelope = bareEnvelope(headers);
+  if (envelope !== undefined) return { envelope, data: readJson(value, signature) };
+  return openStructured(value, mediaType(headers['content-type']), signature);
 }
 
-function openStructured(value: Buffer, contentType: string, signature: Signature): Opened {
-  if (contentType !== 'application/cloudevents+json') throw unsupported(contentType);
+function openStructured(value: Buffer, contentType: string | undefined, signature: Signature): Opened {
+  if (contentType !== `${STRUCTURED}+json`) throw unsupported(String(contentType));
   const event = readJson(value, signature);
   if (typeof event !== 'object' || event === null || Array.isArray(event)) {
     throw new AssayError('INVALID_ARGUMENT', 'a CloudEvent must be a JSON object');

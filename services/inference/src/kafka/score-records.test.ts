@@ -34,7 +34,14 @@ async function serve(first: RoutingSnapshot, judge: (rows: readonly { x: number 
       explain: async () => [],
       async score(append) {
         const rows: { x: number }[] = [];
-        const batch: Pick<InputBatch, 'tryAppendRecord'> = {
+        const batch: Pick<InputBatch, 'rows' | 'scanRecord' | 'truncate' | 'tryAppendRecord'> = {
+          get rows() {
+            return rows.length;
+          },
+          scanRecord: () => -1, // as for records that are not in their usual form
+          truncate(to) {
+            rows.length = to;
+          },
           tryAppendRecord(record) {
             const { x } = record as { x?: unknown }; // the tests feed objects only
             if (typeof x !== 'number') return [{ place: 'x', message: 'is missing' }];

@@ -5,10 +5,12 @@
  */
 import { AssayError, type ErrorDetail, type Signature } from '@assay/contracts';
 import type { InputRecord, OutputRecord } from '@assay/kafka';
+import type { InputBatch } from '@assay/scoring';
 import type { Dataplane, Scored } from '../domain/dataplane.ts';
 import { chooseVariant, type ServedEndpoint, type ServedVariant } from '../domain/routing-table.ts';
 import { ROUTING_KEY_HEADER } from '../http/caller.ts';
-import { type Envelope, open } from './cloud-events.ts';
+import { readJson } from '../http/read-json.ts';
+import { bareEnvelope, type Envelope, open } from './cloud-events.ts';
 import type { RunnablePipeline } from './pipelines.ts';
 import { deadLetterOf, resultOf, tombstoneOf } from './results.ts';
 import type { StreamPrediction } from './stream-log.ts';
@@ -93,7 +95,8 @@ function routingKey({ predictionId }: RecordScorer, record: InputRecord): string
 interface Accepted {
   readonly placed: Placed;
   readonly envelope: Envelope;
-  readonly features: unknown;
+  /** The record as it was asked. */
+  features(): unknown;
 }
 
 /** Scores records of one variant together. */
@@ -111,10 +114,9 @@ async function scoreGroup(
       pipeline.endpoint,
       (signature) => (batch) => {
         for (const placed of records) {
-          const opened = openRecord(placed, signature);
-          const wrong = opened instanceof AssayError ? opened : refusal(batch.tryAppendRecord(opened.features));
-          if (wrong !== undefined) judged[placed.at] = deadLetter(pipeline, placed.input, wrong);
-          else if (!(opened instanceof AssayError)) accepted.push(opened);
+          const appended = append(placed, signature, batch);
+          if (appended instanceof AssayError) judged[placed.at] = deadLetter(pipeline, placed.input, appended);
+          else accepted.push(appended);
         }
         if (accepted.length === 0) throw new NothingToScore();
         return accepted.length;
@@ -148,14 +150,29 @@ class NothingToScore extends AssayError {
   }
 }
 
-function openRecord(placed: Placed, signature: Signature): Accepted | AssayError {
+/** Puts a record behind the rows of the batch, unless there is something wrong with it. */
+function append(placed: Placed, signature: Signature, batch: InputBatch): Accepted | AssayError {
+  const { value, input } = placed;
   try {
-    const { envelope, data } = open(placed.value, placed.input.headers, signature);
-    return { placed, envelope, features: data };
+    const bare = bareEnvelope(input.headers);
+    if (bare !== undefined && scanWhole(value, batch)) {
+      return { placed, envelope: bare, features: () => readJson(value, signature) };
+    }
+    const { envelope, data } = open(value, input.headers, signature);
+    return refusal(batch.tryAppendRecord(data)) ?? { placed, envelope, features: () => data };
   } catch (error) {
     if (error instanceof AssayError) return error;
     throw error;
   }
+}
+
+/** A record in its usual form, with nothing behind it. */
+function scanWhole(value: Buffer, batch: InputBatch): boolean {
+  const { rows } = batch;
+  const end = batch.scanRecord(value, 0);
+  if (end === value.length) return true;
+  batch.truncate(rows);
+  return false;
 }
 
 /** The encoder's own details, in words. */

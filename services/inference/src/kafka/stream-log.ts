@@ -7,7 +7,7 @@ export interface StreamPrediction {
   readonly id: string;
   readonly atMs: number;
   /** The record as it was asked. */
-  readonly features: unknown;
+  features(): unknown;
   /** All rows that were scored with it, in their order. */
   readonly scored: Scored;
   /** Its own among them. */

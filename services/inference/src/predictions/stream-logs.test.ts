@@ -26,7 +26,7 @@ async function watched(options: Partial<TransactionLogOptions> = {}) {
 function predictions(count: number, features: (row: number) => unknown = (x) => ({ x })): StreamPrediction[] {
   const rows = scored(count);
   return Array.from({ length: count }, (_, row) => {
-    return { id: `p-${row}`, atMs: 1_700_000_000_000, features: features(row), scored: rows, row, sizeBytes: 10 };
+    return { id: `p-${row}`, atMs: 1_700_000_000_000, features: () => features(row), scored: rows, row, sizeBytes: 10 };
   });
 }
 

@@ -31,7 +31,7 @@ export async function createTransactionLog(options: TransactionLogOptions): Prom
 
   function entryOf({ id, atMs, features, scored, row }: StreamPrediction): PredictionEntry | undefined {
     try {
-      const entry = predictionEntry({ id, atMs, door: 'kafka', record: features, scored, row });
+      const entry = predictionEntry({ id, atMs, door: 'kafka', record: features(), scored, row });
       if (entry === undefined) dropped('unrepresentable', 1);
       return entry;
     } catch (error) {
@@ -97,7 +97,7 @@ export function createOfferingLog(log: PredictionLog): StreamLog {
           log.draw(scored, sizeBytes)?.log({
             door: 'kafka',
             idOf: (row) => rows[row]?.id ?? '',
-            recordOf: (row) => rows[row]?.features,
+            recordOf: (row) => rows[row]?.features(),
           });
         }
       },

@@ -5,6 +5,7 @@
  */
 import { elementCount, type Signature } from '@assay/contracts';
 import { type InputBatch, scanFloats } from '@assay/scoring';
+import { JsonScan, PUNCTUATION } from '../json-scan.ts';
 import { DATATYPE_OF } from './datatypes.ts';
 
 export interface ScannedRequest {
@@ -13,9 +14,7 @@ export interface ScannedRequest {
 }
 
 const MAX_ID_LENGTH = 1024;
-const [QUOTE, BACKSLASH, COLON, COMMA, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE] = [
-  34, 92, 58, 44, 91, 93, 123, 125,
-] as const;
+const { COMMA, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE } = PUNCTUATION;
 const KEYS = {
   id: Buffer.from('id'),
   inputs: Buffer.from('inputs'),
@@ -84,7 +83,7 @@ export function scanInferRequest(
   if (scannable === null || body[body.length - 1] !== CLOSE) return undefined;
   // A number and what is behind it are two bytes: a short body that claims many rows makes no room for them.
   const mostRows = Math.min(maxRows, Math.floor(body.length / 2 / scannable.elementsPerRow));
-  const scan = new Scan(body);
+  const scan = new JsonScan(body);
   scans++;
   let id: string | undefined;
   let rows = 0;
@@ -115,7 +114,7 @@ export function scanInferRequest(
  * @returns how many rows it has
  */
 function scanInput(
-  scan: Scan,
+  scan: JsonScan,
   { features, byName }: Scannable,
   position: number,
   batch: InputBatch,
@@ -155,97 +154,4 @@ function scanInput(
 function fits(shape: readonly number[], tail: readonly number[]): boolean {
   if (tail.length === 0) return shape.length === 1 || (shape.length === 2 && shape[1] === 1);
   return shape.length === tail.length + 1 && tail.every((size, i) => shape[i + 1] === size);
-}
-
-/** A place in JSON text of ASCII. */
-class Scan {
-  readonly bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
-
-  get at(): number {
-    return this.#at;
-  }
-
-  get isAtEnd(): boolean {
-    this.#skipSpace();
-    return this.#at === this.bytes.length;
-  }
-
-  moveTo(at: number): boolean {
-    if (at < 0) return false;
-    this.#at = at;
-    return true;
-  }
-
-  /** Goes past this byte if it is next. */
-  takes(byte: number): boolean {
-    this.#skipSpace();
-    if (this.bytes[this.#at] !== byte) return false;
-    this.#at++;
-    return true;
-  }
-
-  /** Goes past this text in quotes if it is next. */
-  takesText(text: Buffer): boolean {
-    this.#skipSpace();
-    const { bytes } = this;
-    const from = this.#at + 1;
-    const end = from + text.length;
-    if (bytes[from - 1] !== QUOTE || bytes[end] !== QUOTE) return false;
-    for (let i = 0; i < text.length; i++) if (bytes[from + i] !== text[i]) return false;
-    this.#at = end + 1;
-    return true;
-  }
-
-  /** Goes past this key if it is next. */
-  takesKey(key: Buffer): boolean {
-    return this.takesText(key) && this.takes(COLON);
-  }
-
-  /** A string without escapes, of printable ASCII. */
-  text(): string | undefined {
-    if (!this.takes(QUOTE)) return undefined;
-    const from = this.#at;
-    for (let i = from; i < this.bytes.length; i++) {
-      const byte = this.bytes[i] ?? 0;
-      if (byte === QUOTE) {
-        this.#at = i + 1;
-        return this.bytes.toString('latin1', from, i);
-      }
-      if (byte === BACKSLASH || byte < 32 || byte > 126) return undefined;
-    }
-    return undefined;
-  }
-
-  /** A list of a few positive integers. */
-  dimensions(): number[] | undefined {
-    if (!this.takes(OPEN_LIST)) return undefined;
-    const found: number[] = [];
-    do {
-      this.#skipSpace();
-      let value = 0;
-      const from = this.#at;
-      for (let digit = this.#digit(); digit >= 0 && digit <= 9; digit = this.#digit()) {
-        value = value * 10 + digit;
-        this.#at++;
-      }
-      const digits = this.#at - from;
-      if (digits === 0 || digits > 9 || this.bytes[from] === 48 || found.length === 8) return undefined;
-      found.push(value);
-    } while (this.takes(COMMA));
-    return this.takes(CLOSE_LIST) ? found : undefined;
-  }
-
-  #digit(): number {
-    return (this.bytes[this.#at] ?? 0) - 48;
-  }
-
-  #skipSpace(): void {
-    let byte = this.bytes[this.#at];
-    while (byte === 32 || byte === 10 || byte === 13 || byte === 9) byte = this.bytes[++this.#at];
-  }
 }
