@@ -87,6 +87,39 @@ describe('a record has the same bits at every batch size', () => {
   });
 });
 
+describe('long runs', () => {
+  test.each([
+    [identityModel(), 512],
+    [treeModel(), 512],
+    [linearFloatModel(), 512],
+    [logModel(), 512],
+    [matrixMlpModel(), 512],
+    [rowSumModel(), 64],
+    [rowMixingModel(), 64],
+    [oneRowModel(), 64],
+    [randomModel(), 64],
+  ])('$0.name: of %2$i rows', async (model, rows) => {
+    const scorer = await loaded(model, { longRunRows: 512 });
+    expect(scorer.maxBatchRows).toBe(rows);
+    const usual = await loaded(model);
+    expect(usual.maxBatchRows).toBe(64);
+    if (!scorer.repeatable) return;
+    const records = syntheticRecords(model.signature, 1100, 9);
+    const [long, short] = [scorer.newBatch(), usual.newBatch()];
+    long.appendRecords(records);
+    short.appendRecords(records);
+    const [outputs, expected] = [await scorer.run(long), await usual.run(short)];
+    for (let row = 0; row < records.length; row++) expect(sameBits(outputs, row, expected, row)).toBe(true);
+  });
+
+  test('are as a reload remembers them', async () => {
+    const { digest, call, place, batching, batchInvariant, repeatable, packed, notes, measured, maxBatchRows } =
+      await loaded(treeModel(), { longRunRows: 512 });
+    const found = { digest, call, place, batching, batchInvariant, repeatable, packed, notes, measured, maxBatchRows };
+    expect((await loaded(treeModel(), { longRunRows: 512, found })).maxBatchRows).toBe(512);
+  });
+});
+
 test('both ways of calling the runtime give the same bits', async () => {
   for (const model of [identityModel(), treeModel(), linearFloatModel(), linearDoubleModel(), matrixMlpModel()]) {
     const native = await loaded(model);

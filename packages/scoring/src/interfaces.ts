@@ -175,6 +175,11 @@ export type Batching =
 export interface ScorerOptions {
   /** Most rows of one run of the graph. Default 64. */
   readonly maxBatchRows?: number;
+  /**
+   * As many rows are run at a time, instead of `maxBatchRows`, where that gives the same bits and holds the thread up for a
+   * few milliseconds at most: for who has always more rows waiting. A run costs something by itself.
+   */
+  readonly longRunRows?: number;
   /** Threads of one run. Default 1; more make some models give other bits from run to run. */
   readonly threads?: number;
   /** Default `all`. It changes bits, so it is part of the execution class. */
@@ -209,7 +214,16 @@ export interface ScorerOptions {
 /** What loading a version found out, at the price of some hundred runs. */
 export type ScorerFindings = Pick<
   Scorer,
-  'digest' | 'call' | 'place' | 'batching' | 'batchInvariant' | 'repeatable' | 'packed' | 'notes' | 'measured'
+  | 'digest'
+  | 'maxBatchRows'
+  | 'call'
+  | 'place'
+  | 'batching'
+  | 'batchInvariant'
+  | 'repeatable'
+  | 'packed'
+  | 'notes'
+  | 'measured'
 >;
 
 /** One loaded version. */

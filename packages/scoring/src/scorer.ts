@@ -22,6 +22,8 @@ const MEASURED_MS = 50;
 const SYNTHETIC_SEED = 1;
 /** A run on the event loop holds up every other request for so long; the way to a thread and back costs a tenth of it. */
 const MAX_LOOP_RUN_US = 3000;
+/** Nor do long runs hold up what shares their thread for more. */
+const MAX_LONG_RUN_US = 5000;
 /** More of a package's own records would prove no more and take long. */
 const MAX_CHECK_RECORDS = 1000;
 /** The two ways are compared run by run as they will be used: all rows together. */
@@ -91,7 +93,7 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
       place = found.place;
       const packed = found.packed ? await cachedPackedGraph(model, source.digest, options.cacheDir) : undefined;
       chosen = await open({ call: found.call, ...(packed === undefined ? {} : { packed }) });
-      return scorerOf(chosen, { ...found, ...facts, executionClass: classified, packed: packed !== undefined });
+      return scorerOf(chosen, { ...facts, ...found, executionClass: classified, packed: packed !== undefined });
     }
     const notes: string[] = [];
     const reference = await open({ call: 'public' });
@@ -139,8 +141,11 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
         notes.push('the graph gives other bits in a thread of its own: it stays on the loop, and holds it up');
       }
     }
+    const long = await longRun(chosen, records, invariance, measured, options.longRunRows ?? 0, maxBatchRows);
+    if (long !== undefined) measured = long.measured;
     return scorerOf(chosen, {
       ...facts,
+      maxBatchRows: long?.rows ?? maxBatchRows,
       executionClass: classified,
       call: chosenWay.call,
       place,
@@ -276,6 +281,27 @@ async function measureBoth(
     oneRowUs: await measure(graph, batch, 1, plan),
     fullBatchUs: await measure(graph, batch, plan.maxBatchRows, plan),
   };
+}
+
+/** Runs of `rows` rows, if they are short and give the bits that runs of `maxBatchRows` give. */
+async function longRun(
+  graph: LoadedGraph,
+  records: readonly unknown[],
+  { batching, batchInvariant }: Pick<Scorer, 'batching' | 'batchInvariant'>,
+  { fullBatchUs }: Scorer['measured'],
+  rows: number,
+  maxBatchRows: number,
+): Promise<{ readonly rows: number; readonly measured: Scorer['measured'] } | undefined> {
+  const isShort = (fullBatchUs * rows) / maxBatchRows <= MAX_LONG_RUN_US;
+  if (rows <= maxBatchRows || batching.mode === 'row' || !batchInvariant || !isShort) return undefined;
+  const batch = batchOf(
+    graph,
+    Array.from({ length: rows }, (_, i) => records[i % records.length]),
+  );
+  const plan = { batching, maxBatchRows: rows };
+  const expected = await runRows(graph, batch, 0, rows, { batching, maxBatchRows });
+  if (!equal(expected, await runRows(graph, batch, 0, rows, plan))) return undefined;
+  return { rows, measured: await measureBoth(graph, batch, plan) };
 }
 
 /** Median time of a run of so many rows, µs. */

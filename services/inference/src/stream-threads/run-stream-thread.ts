@@ -13,6 +13,9 @@ import { createVersionLoader } from '../versions/load-version.ts';
 import { createMainThread, type MainThread } from './main-thread.ts';
 import type { FromStreamThread, PushedRouting, StreamThreadStart, ToStreamThread } from './messages.ts';
 
+/** A backlog has always more of them, and a model of trees takes a quarter less time for a row of so many. */
+const LONG_RUN_ROWS = 512;
+
 /** Resolves when it is told to close and nothing is left that runs. */
 export async function runStreamThread(start: StreamThreadStart, port: MessagePort): Promise<void> {
   const { config } = start;
@@ -103,6 +106,7 @@ function createThreadServing(
     load: createVersionLoader({
       packages: main.packages,
       maxBatchRows: config.maxBatchRows,
+      longRunRows: LONG_RUN_ROWS,
       threads: config.threads,
       provider,
       // This is a thread of its own already.

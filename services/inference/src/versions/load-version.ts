@@ -28,6 +28,8 @@ export function placeOf({ placement, isolation }: Pick<InferenceConfig, 'placeme
 export interface VersionLoaderOptions {
   readonly packages: PackageSource;
   readonly maxBatchRows: number;
+  /** As ScorerOptions has it. */
+  readonly longRunRows?: number;
   readonly threads: number;
   readonly provider: ProviderChoice;
   readonly place: Place;
@@ -43,6 +45,7 @@ export function createVersionLoader(options: VersionLoaderOptions): LoadVersion 
     const pkg = await openVersion(options.packages, version, signal);
     const scorer = await createScorer(pkg, {
       maxBatchRows: options.maxBatchRows,
+      ...(options.longRunRows === undefined ? {} : { longRunRows: options.longRunRows }),
       threads: options.threads,
       provider: options.provider.provider,
       fallback: options.provider.fallback,
@@ -130,6 +133,7 @@ function serve(
 /** Without the scorer itself, which would keep its session. */
 function findingsOf({
   digest,
+  maxBatchRows,
   call,
   place,
   batching,
@@ -139,7 +143,7 @@ function findingsOf({
   notes,
   measured,
 }: Scorer): ScorerFindings {
-  return { digest, call, place, batching, batchInvariant, repeatable, packed, notes, measured };
+  return { digest, maxBatchRows, call, place, batching, batchInvariant, repeatable, packed, notes, measured };
 }
 
 /** Most versions are never asked why: the second session that explaining needs is opened at the first question. */
