@@ -292,7 +292,7 @@ describe('assay register', () => {
     const missing = await assay(['register', 'm', 'nothing.onnx', '--registry', 'http://127.0.0.1:9'], { cwd: dir });
     const pickle = await assay(['register', 'm', 'model.pkl', '--registry', 'http://127.0.0.1:9'], { cwd: dir });
     expect([missing.code, pickle.code]).toEqual([2, 2]);
-    expect(missing.err).toContain('there is no nothing.onnx');
+    expect(missing.err).toBe('assay: there is no file or folder nothing.onnx\n');
     expect(pickle.err).toContain('model.pkl is not an .onnx file');
   });
 });
