@@ -73,3 +73,14 @@ test('what is not OpenAPI, and what is no JSON Schema, is told with its place', 
     expect.stringContaining('#/components/schemas/Thing'),
   ]);
 });
+
+test('a parameter of a path has the name of a variable', async () => {
+  const { app } = appUnderTest();
+  app.get('/v1/things/:id', { schema: { ...described, params, response: { 200: Thing } } }, answered);
+  const text = JSON.stringify(await describeOpenApi(app))
+    .replace('{id}', '{*}')
+    .replace('"name":"id"', '"name":"*"');
+  expect(await openApiViolations(JSON.parse(text))).toEqual([
+    'GET /v1/things/{*}: "*" of the path is no name for a variable',
+  ]);
+});

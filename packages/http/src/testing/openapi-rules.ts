@@ -95,6 +95,7 @@ function parameterViolations(path: string, { parameters = [] }: Operation): stri
   const declared = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
   return [
     ...declared.filter((name) => !used.includes(name)).map((name) => `its parameter "${name}" is not in the path`),
+    ...used.filter((name) => !/^\w+$/.test(name)).map((name) => `"${name}" of the path is no name for a variable`),
     ...used.filter((name) => !declared.includes(name)).map((name) => `"${name}" of the path is not declared`),
     ...repeated(parameters.map((parameter) => `${parameter.in} "${parameter.name}"`)).map((one) => `${one}: repeated`),
   ];
