@@ -3,15 +3,11 @@
  * `node tools/generate.ts` writes them, with `--verify` it fails when what is there differs.
  */
 import { join } from 'node:path';
-import { describe as describeBatch } from '@assay/batch';
 import { describe as describeCli } from '@assay/cli';
 import { accessMetrics, httpMetrics } from '@assay/http';
-import { describe as describeInference } from '@assay/inference';
-import { describe as describeMonitoring } from '@assay/monitoring';
-import { describe as describeRegistry } from '@assay/registry';
 import { describeMetrics } from '@assay/runtime';
 import { describe as describeStandalone } from '@assay/standalone';
-import { describe as describeTraining } from '@assay/training';
+import { describedServices } from './described-services.ts';
 import { staleFiles, writeFiles } from './generated-files.ts';
 import { GRPC_CODE, grpcCode } from './grpc-code.ts';
 import { cliPage, configPage, errorsPage, metricsPage } from './reference-pages.ts';
@@ -21,7 +17,7 @@ const REFERENCE = 'docs/reference';
 
 /** Path below docs/reference → content. */
 async function reference(): Promise<Map<string, string>> {
-  const services = [describeRegistry(), describeInference(), describeTraining(), describeBatch(), describeMonitoring()];
+  const services = describedServices();
   const everywhere = [...describeMetrics(httpMetrics), ...describeMetrics(accessMetrics)];
   const files = new Map([
     ['config.md', configPage([describeStandalone(), ...services])],

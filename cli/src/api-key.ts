@@ -1,7 +1,7 @@
 /** The API key that commands show: from the environment, never from the command line, which others on the machine see. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { AssayError } from '@assay/contracts';
+import { AssayError, whyUnreadable } from '@assay/contracts';
 import type { Io } from './io.ts';
 
 /** Not settings of a service: `assay up` must not take them for mistakes. */
@@ -32,7 +32,7 @@ async function readKeyFile(path: string): Promise<string> {
   try {
     return (await readFile(path, 'utf8')).trim();
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = whyUnreadable(cause, path);
     throw new AssayError('INVALID_ARGUMENT', `ASSAY_API_KEY_FILE names ${path}, which cannot be read: ${why}`, {
       cause,
     });

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Job, Model, Version } from '@assay/contracts';
+import { type Job, type Model, TrainingSpec, type Version } from '@assay/contracts';
+import { parseYaml } from '@assay/runtime';
 import { afterEach, describe, expect, test } from 'vitest';
 import { assay, fakeServices, notFound } from './fake-services.ts';
 
@@ -292,7 +293,7 @@ describe('assay register', () => {
     const missing = await assay(['register', 'm', 'nothing.onnx', '--registry', 'http://127.0.0.1:9'], { cwd: dir });
     const pickle = await assay(['register', 'm', 'model.pkl', '--registry', 'http://127.0.0.1:9'], { cwd: dir });
     expect([missing.code, pickle.code]).toEqual([2, 2]);
-    expect(missing.err).toContain('there is no nothing.onnx');
+    expect(missing.err).toBe('assay: there is no file or folder nothing.onnx\n');
     expect(pickle.err).toContain('model.pkl is not an .onnx file');
   });
 });
@@ -347,6 +348,19 @@ trainer: { name: lightgbm }
     expect(code).toBe(0);
     expect(out).toMatch(/version +3\n.*auc +0\.7 \(baseline 0\.5\)/s);
     expect(sent).toMatchObject({ baseDir: dir, spec: { model: 'flight-delay' } });
+  });
+
+  test('by the name of a spec makes a job that tells the revision it was made from', async () => {
+    const specSource = { name: 'nightly', revision: 3, specSha256: digest };
+    const made = { ...job, spec: parseYaml(TrainingSpec, spec, 'spec.yaml'), specSource, state: 'queued', revision: 1 };
+    const { url, requests } = await services({ 'POST /v1/jobs': [201, made], 'GET /v1/jobs/job_1': [200, made] });
+    expect(await assay(['train', '--spec', 'nightly', '--detach', '--training', url])).toMatchObject({
+      out: 'job_1\n',
+    });
+    expect(requests).toMatchObject([{ line: 'POST /v1/jobs', body: { spec: { name: 'nightly' } } }]);
+    expect((await assay(['jobs', 'job_1', '--training', url])).out).toMatch(/^spec +nightly, revision 3$/m);
+    const { out } = await assay(['jobs', 'job_1', '--json', '--training', url]);
+    expect(JSON.parse(out)).toMatchObject({ specSource });
   });
 
   test.each([

@@ -77,6 +77,17 @@ describe('assay lineage', () => {
 `);
   });
 
+  test('names the spec that the registry keeps, and its digest as far as it is known', () => {
+    const specOf = (origin: Partial<VersionLineage['origin']>) =>
+      treeText(versionTree({ ...lineage, origin: { ...lineage.origin, ...origin } }))
+        .split('\n')
+        .find((line) => line.includes('spec '));
+    const specSource = { name: 'nightly', revision: 3 };
+    expect(specOf({ specSha256: digest('e'), specSource })).toBe(`│  ├─ spec nightly, revision 3 (${digest('e')})`);
+    expect(specOf({ specSource })).toBe('│  ├─ spec nightly, revision 3');
+    expect(specOf({ specSha256: digest('e') })).toBe(`│  ├─ spec ${digest('e')}`);
+  });
+
   test('gives the answer of the registry with --json, and suggests the model that was meant', async () => {
     const services = await fakeServices({
       'GET /v1/models/delay/versions/3/lineage': [200, lineage],

@@ -24,6 +24,6 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     const error = AssayError.from(thrown);
     if (args.includes('--json')) io.err(errorJson(error));
     else io.err(thrown instanceof AssayError ? errorText(error) : `${describeFailure(thrown)}\n`);
-    return outcome.failureCode ?? exitCodeOf(error);
+    return outcome.failureCode ?? exitCodeOf(thrown);
   }
 }

@@ -26,16 +26,17 @@ afterAll(() => resources.disposeAsync());
 
 const specOf = (l2: number) => customerSpec(customers, { name: 'logistic-regression', l2 });
 
-test('a job by the name of a spec has the spec as it was, and its version and its entry lead back to it', async () => {
+test('a job by the name of a spec has the spec as it was, and it, its version and its entry lead back to it', async () => {
   const kept = await registry.putTrainingSpec('nightly', { spec: specOf(1), expectedRevision: 0 });
   const created = await training.createJob({ spec: { name: 'nightly' } });
-  expect(created.spec).toEqual(kept.spec);
+  const specSource = { name: 'nightly', revision: 1, specSha256: kept.specSha256 };
+  expect(created).toMatchObject({ spec: kept.spec, specSource });
   const changed = await registry.putTrainingSpec('nightly', { spec: specOf(2), expectedRevision: 1 });
   let job = created;
   for await (job of training.followJob(created.id)) if (job.failure !== null) break;
-  expect(job).toMatchObject({ state: 'succeeded', failure: null, spec: specOf(1) });
+  expect(job).toMatchObject({ state: 'succeeded', failure: null, spec: specOf(1), specSource });
   const { origin } = await registry.getVersionLineage('customers', job.result?.version ?? 0);
-  expect(origin.specSha256).toBe(kept.specSha256);
+  expect(origin).toMatchObject({ specSha256: kept.specSha256, specSource: { name: 'nightly', revision: 1 } });
   expect(origin.specSha256).not.toBe(changed.specSha256);
   const submission = () =>
     registry.audit({ resource: `job/${job.id}`, action: 'job.submit' }).then(({ items }) => items[0]?.details);

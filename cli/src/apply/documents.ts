@@ -1,9 +1,10 @@
 /** The documents of a folder: each read, placed, and checked against the schema of its kind. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
 import { AssayError, canonicalJson, type ErrorDetail, nearest, type ResourceDocument } from '@assay/contracts';
 import { type PathToken, readYamlDocuments, type YamlDocument } from '@assay/runtime';
 import Type from 'typebox';
+import { readUserFile, unreadable } from '../user-files.ts';
 import type { Kind } from './kind.ts';
 
 const EXTENSIONS = ['.yaml', '.yml', '.json'];
@@ -34,15 +35,15 @@ export async function readDocuments(cwd: string, dir: string, kinds: readonly Ki
   const problems: ErrorDetail[] = [];
   const documents: Document[] = [];
   for (const path of await filesBelow(cwd, dir)) {
+    const text = await readUserFile({ cwd }, path);
     try {
-      const text = await readFile(resolve(cwd, path), 'utf8');
       for (const yaml of readYamlDocuments(text, path)) {
         const read = readDocument(yaml, kinds);
         if (Array.isArray(read)) problems.push(...read);
         else documents.push(read);
       }
     } catch (error) {
-      if (!(error instanceof AssayError)) throw unreadable(path, error);
+      if (!(error instanceof AssayError)) throw error;
       problems.push(...(error.details.length > 0 ? error.details : [{ place: path, message: error.message }]));
     }
   }
@@ -57,13 +58,15 @@ export async function filesBelow(cwd: string, dir: string): Promise<string[]> {
   const isFile = await stat(root).then(
     (stats) => stats.isFile(),
     (cause) => {
-      throw unreadable(dir, cause);
+      throw unreadable(dir, cause, 'file or folder');
     },
   );
   if (isFile) return [dir];
   const paths: string[] = [];
   const walk = async (folder: string): Promise<void> => {
-    const entries = await readdir(resolve(cwd, folder), { withFileTypes: true });
+    const entries = await readdir(resolve(cwd, folder), { withFileTypes: true }).catch((cause: unknown) => {
+      throw unreadable(folder, cause, 'folder');
+    });
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (entry.name.startsWith('.')) continue;
       const path = join(folder, entry.name);
@@ -124,9 +127,4 @@ function saidTwice(documents: readonly Document[]): ErrorDetail[] {
     else details.push({ place, message: `${kind.name} ${name} is in ${before.place} already` });
   }
   return details;
-}
-
-function unreadable(path: string, cause: unknown): AssayError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new AssayError('INVALID_ARGUMENT', `${path} cannot be read: ${why}`, { cause });
 }

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { AssayError } from '@assay/contracts';
 import { writeYaml } from '@assay/runtime';
+import { unwritable } from '../user-files.ts';
 import { filesBelow } from './documents.ts';
 import type { Kind } from './kind.ts';
 import type { Session } from './session.ts';
@@ -18,7 +19,9 @@ export async function exportFiles(
   kinds: readonly Kind[],
   session: Session,
 ): Promise<ReadonlyMap<Kind, number>> {
-  await mkdir(resolve(cwd, dir), { recursive: true });
+  await mkdir(resolve(cwd, dir), { recursive: true }).catch((cause: unknown) => {
+    throw unwritable(dir, cause);
+  });
   const [there] = await filesBelow(cwd, dir);
   if (there !== undefined) {
     throw new AssayError(

@@ -5,11 +5,17 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AssayError, AuditCheckpoint, type CheckpointKeys, checkpointKeysIn, matches } from '@assay/contracts';
 import type { Io } from '../io.ts';
+import { readUserFile, unreadable } from '../user-files.ts';
 
 /** @throws AssayError INVALID_ARGUMENT where there is none, or a file of the folder is no checkpoint */
 export async function readCheckpoints(io: Io, path: string): Promise<AuditCheckpoint[]> {
   const at = resolve(io.cwd, path);
-  const isFolder = await readable(path, async () => (await stat(at)).isDirectory());
+  const isFolder = await stat(at).then(
+    (found) => found.isDirectory(),
+    (cause: unknown) => {
+      throw unreadable(path, cause, 'file or folder');
+    },
+  );
   const found = await readable(path, () => (isFolder ? inFolder(at) : inLog(at, io.signal)));
   if (found.length === 0) throw new AssayError('INVALID_ARGUMENT', `${path} holds no checkpoint`);
   return found;
@@ -17,7 +23,8 @@ export async function readCheckpoints(io: Io, path: string): Promise<AuditCheckp
 
 /** @throws AssayError INVALID_ARGUMENT */
 export async function readCheckpointKeys(io: Io, file: string): Promise<CheckpointKeys> {
-  return readable(file, async () => checkpointKeysIn(await readFile(resolve(io.cwd, file), 'utf8')));
+  const text = await readUserFile(io, file);
+  return readable(file, async () => checkpointKeysIn(text));
 }
 
 async function inFolder(folder: string): Promise<AuditCheckpoint[]> {
@@ -57,7 +64,6 @@ async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AssayError('INVALID_ARGUMENT', `${path} cannot be read: ${why}`, { cause });
+    throw unreadable(path, cause);
   }
 }

@@ -1,6 +1,6 @@
 /** `assay audit verify`, and `assay audit export`: the chain as a file that anyone can check, far from the registry. */
 import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
@@ -17,6 +17,7 @@ import { EXIT_CODES } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { json } from '../output.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { unreadable, unwritable } from '../user-files.ts';
 import { readCheckpointKeys, readCheckpoints } from './audit-checkpoints.ts';
 
 /** The file is whole or absent: it gets its name when the last entry is there. */
@@ -25,10 +26,16 @@ export async function exportTo(io: Io, file: string, options: TargetOptions): Pr
   const partial = `${target}.partial`;
   await using registry = createRegistryClient(await peerOf('registry', io, options));
   try {
+    // Before the chain is asked for. It is written anew by each try.
+    await writeFile(partial, '').catch((cause: unknown) => {
+      throw unwritable(file, cause);
+    });
     await registry.exportAudit((body, signal) => pipeline(body, createWriteStream(partial), { signal }), {
       signal: io.signal,
     });
-    await rename(partial, target);
+    await rename(partial, target).catch((cause: unknown) => {
+      throw unwritable(file, cause);
+    });
   } finally {
     await rm(partial, { force: true });
   }
@@ -69,13 +76,7 @@ async function verifyFile(
   const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   const found = await Promise.race([verifyAuditExport(lines, signed), failed]).catch((cause: unknown) => {
     if (io.signal.aborted) throw cause;
-    throw new AssayError(
-      'INVALID_ARGUMENT',
-      `${file} cannot be read: ${cause instanceof Error ? cause.message : cause}`,
-      {
-        cause,
-      },
-    );
+    throw unreadable(file, cause);
   });
   return tell(io, signed === undefined ? found : { ...found, checkpoints: signed.length }, options);
 }

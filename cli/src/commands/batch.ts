@@ -5,8 +5,8 @@ import { AssayError, type BatchJob, type BatchResult, BatchSpec, type DatasetRef
 import { EXIT_CODES, parseYaml } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { facts, json } from '../output.ts';
-import { readSpecFile } from '../spec-file.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { readUserFile } from '../user-files.ts';
 
 export interface BatchOptions extends TargetOptions {
   readonly input?: string;
@@ -68,9 +68,8 @@ async function readSpec(io: Io, path: string, options: BatchOptions): Promise<Re
   if (given !== undefined) {
     throw new AssayError('INVALID_ARGUMENT', `--${given[0]} goes with the name of a model; ${path} says it all itself`);
   }
-  const file = resolve(io.cwd, path);
-  const text = await readSpecFile(file, path);
-  return { spec: parseYaml(BatchSpec, text, path), baseDir: dirname(file) };
+  const text = await readUserFile(io, path, 'spec');
+  return { spec: parseYaml(BatchSpec, text, path), baseDir: dirname(resolve(io.cwd, path)) };
 }
 
 function fromOptions(io: Io, model: string, options: BatchOptions): Request {

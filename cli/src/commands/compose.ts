@@ -1,20 +1,20 @@
 /** `assay compose`: one version made of others. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createRegistryClient, type RegistryClient } from '@assay/client';
 import { AssayError, Composition, type Version } from '@assay/contracts';
 import { parseYaml } from '@assay/runtime';
 import type { ComposeRequest, PartPackage } from '@assay/scoring';
 import type { Io } from '../io.ts';
 import { json } from '../output.ts';
-import { readSpecFile } from '../spec-file.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { readUserFile } from '../user-files.ts';
 import { moveAliasTo } from './alias.ts';
 import { ensureModel, summary } from './register.ts';
 
 export async function compose(io: Io, path: string, options: TargetOptions): Promise<void> {
-  const composition = parseYaml(Composition, await readSpecFile(resolve(io.cwd, path), path), path);
+  const composition = parseYaml(Composition, await readUserFile(io, path, 'spec'), path);
   const { model, description, register: { alias } = {} } = composition;
   const work = await mkdtemp(join(tmpdir(), 'assay-compose-'));
   try {

@@ -21,8 +21,8 @@ export interface FilesOptions extends TargetOptions {
 
 /** Gives the exit code. */
 export async function diff(io: Io, options: FilesOptions): Promise<number> {
-  await using registry = createRegistryClient(await peerOf('registry', io, options));
   const documents = await readDocuments(io.cwd, options.files, KINDS);
+  await using registry = createRegistryClient(await peerOf('registry', io, options));
   const plan = await makePlan(documents, KINDS, openSession(registry, io.signal));
   io.out(options.json ? json(planJson(plan)) : planText(plan));
   return plan.steps.length === 0 ? DIFF_EXIT_CODES.same : DIFF_EXIT_CODES.changes;

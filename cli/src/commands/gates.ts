@@ -1,12 +1,11 @@
 /** `assay gates`: what a version must meet before an alias or an endpoint goes to it. */
-import { resolve } from 'node:path';
 import { createRegistryClient } from '@assay/client';
 import { type GateReport, Gates, type ModelGates } from '@assay/contracts';
 import { EXIT_CODES, parseYaml } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { instant, json } from '../output.ts';
-import { readSpecFile } from '../spec-file.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { readUserFile } from '../user-files.ts';
 import { suggestModel } from './models.ts';
 
 export async function show(io: Io, model: string, options: TargetOptions): Promise<void> {
@@ -18,7 +17,7 @@ export async function show(io: Io, model: string, options: TargetOptions): Promi
 }
 
 export async function set(io: Io, model: string, file: string, options: TargetOptions): Promise<void> {
-  const gates = parseYaml(Gates, await readSpecFile(resolve(io.cwd, file), file), file);
+  const gates = parseYaml(Gates, await readUserFile(io, file), file);
   await using registry = createRegistryClient(await peerOf('registry', io, options));
   const { revision } = await registry
     .getGates(model, { signal: io.signal })

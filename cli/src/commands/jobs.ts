@@ -54,6 +54,9 @@ function jobFacts(job: Job): string {
     ['id', job.id],
     ['state', job.state],
     ['model', job.spec.model],
+    ...(job.specSource === undefined
+      ? []
+      : [['spec', `${job.specSource.name}, revision ${job.specSource.revision}`] as const]),
     ['trainer', job.spec.trainer.name],
     ['attempts', String(job.attempts)],
     ['stage', stage(job)],

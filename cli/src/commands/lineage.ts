@@ -154,6 +154,7 @@ function originTrees({
   producer,
   jobId,
   specSha256,
+  specSource,
   run,
   code,
   seed,
@@ -170,7 +171,7 @@ function originTrees({
   ];
   const lines = [
     jobId === undefined ? undefined : `job ${jobId}`,
-    specSha256 === undefined ? undefined : `spec ${specSha256}`,
+    specText(specSource, specSha256),
     run === undefined
       ? undefined
       : `run ${run.name} (${run.id}) of experiment ${run.experimentName}, ${run.status.toLowerCase()}, by ${run.userId || '-'}`,
@@ -188,6 +189,11 @@ function originTrees({
     licence === undefined ? undefined : `licence ${licence}`,
   ];
   return lines.flatMap((text) => (text === undefined ? [] : [{ text }]));
+}
+
+function specText(source: LineageOrigin['specSource'], sha256: string | undefined): string | undefined {
+  if (source === undefined) return sha256 === undefined ? undefined : `spec ${sha256}`;
+  return `spec ${source.name}, revision ${source.revision}${sha256 === undefined ? '' : ` (${sha256})`}`;
 }
 
 function inputTrees({ kind, digest, name, context, datasets }: LineageInput, treeOf: (id: string) => Tree): Tree[] {

@@ -7,6 +7,7 @@ import { AssayError, type Version } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { facts, json } from '../output.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { unreadable } from '../user-files.ts';
 import { moveAliasTo } from './alias.ts';
 
 export interface RegisterOptions extends TargetOptions {
@@ -44,7 +45,7 @@ async function packageOf(full: string, path: string, work: string, signal: Abort
 /** The ONNX file to make a package for; undefined where `full` is a package already. */
 async function graphOf(full: string, path: string): Promise<string | undefined> {
   const found = await stat(full).catch((cause: unknown) => {
-    throw new AssayError('INVALID_ARGUMENT', `there is no ${path}; expected FILE.onnx or a folder`, { cause });
+    throw unreadable(path, cause, 'file or folder');
   });
   if (!found.isDirectory()) {
     if (full.endsWith('.onnx')) return full;

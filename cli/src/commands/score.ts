@@ -1,11 +1,10 @@
 /** `assay score`: records in, predictions out. */
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { createScoringClient, decodeJson, encodeJson, type ScoringClient } from '@assay/client';
 import { AssayError, type ScoreResponse } from '@assay/contracts';
 import type { Io } from '../io.ts';
 import { json, table } from '../output.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { readUserFile } from '../user-files.ts';
 import { orDidYouMean } from './models.ts';
 
 export interface ScoreOptions extends TargetOptions {
@@ -36,7 +35,7 @@ export async function score(io: Io, endpoint: string, options: ScoreOptions): Pr
 }
 
 async function readRecords(io: Io, path: string): Promise<JsonRecord[]> {
-  const text = path === '-' ? await io.readStdin() : await readText(resolve(io.cwd, path), path);
+  const text = path === '-' ? await io.readStdin() : await readUserFile(io, path);
   const name = path === '-' ? 'standard input' : path;
   // One document, or one a line: a file whose first line is a whole document and has more lines is the latter.
   const lines = text.split('\n').filter((line) => line.trim() !== '');
@@ -47,13 +46,6 @@ async function readRecords(io: Io, path: string): Promise<JsonRecord[]> {
   const list = isRecord(value) && Array.isArray(value.records) ? value.records : value;
   if (Array.isArray(list)) return list.map((record: unknown, i) => asRecord(record, `${name}: record ${i}`));
   return [asRecord(list, name)];
-}
-
-async function readText(full: string, path: string): Promise<string> {
-  return readFile(full, 'utf8').catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AssayError('INVALID_ARGUMENT', `${path} cannot be read: ${why}`, { cause });
-  });
 }
 
 function isJson(text: string): boolean {

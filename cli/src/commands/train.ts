@@ -5,8 +5,8 @@ import { AssayError, type CreateJob, type Job, TrainingSpec } from '@assay/contr
 import { EXIT_CODES, parseYaml } from '@assay/runtime';
 import type { Io } from '../io.ts';
 import { byImportance, facts, json, metric } from '../output.ts';
-import { readSpecFile } from '../spec-file.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { readUserFile } from '../user-files.ts';
 
 export interface TrainOptions extends TargetOptions {
   readonly detach?: boolean;
@@ -43,9 +43,8 @@ async function requestOf(io: Io, path: string | undefined, options: TrainOptions
     throw new AssayError('INVALID_ARGUMENT', 'name a spec file, or with --spec one that the registry keeps');
   }
   if (path === undefined) return { spec: { name: options.spec ?? '' } };
-  const file = resolve(io.cwd, path);
-  const text = await readSpecFile(file, path);
-  return { spec: parseYaml(TrainingSpec, text, path), baseDir: dirname(file) };
+  const text = await readUserFile(io, path, 'spec');
+  return { spec: parseYaml(TrainingSpec, text, path), baseDir: dirname(resolve(io.cwd, path)) };
 }
 
 function resultText(job: Job, result: NonNullable<Job['result']>): string {

@@ -81,6 +81,13 @@ export const ERROR_KINDS = {
     retryable: false,
     description: 'The content type or encoding is not one that this route reads.',
   },
+  RANGE_NOT_SATISFIABLE: {
+    httpStatus: 416,
+    grpcStatus: 11,
+    retryable: false,
+    description:
+      'The range of bytes that was asked for begins past the end; `Content-Range` says how long the file is.',
+  },
   UNPROCESSABLE_MODEL: {
     httpStatus: 422,
     grpcStatus: 9,

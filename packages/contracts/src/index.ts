@@ -27,5 +27,6 @@ export * from './streaming.ts';
 export * from './told-facts.ts';
 export { tolerant } from './tolerant.ts';
 export * from './training.ts';
+export * from './unreadable.ts';
 export * from './validation.ts';
 export * from './webhooks.ts';

@@ -91,6 +91,15 @@ export const LineageOrigin = Type.Object(
     producer: Type.Optional(Type.Object({ name: Type.String(), version: Type.String() }, strict)),
     jobId: Type.Optional(Type.String({ description: 'The training job.' })),
     specSha256: Type.Optional(Sha256),
+    specSource: Type.Optional(
+      Type.Object(
+        { name: Type.String(), revision: Type.Integer({ minimum: 1 }) },
+        {
+          ...strict,
+          description: 'The training spec that the registry kept under this name, and that the job was made from.',
+        },
+      ),
+    ),
     run: Type.Optional(LineageRun),
     code: Type.Object(
       {

@@ -219,6 +219,30 @@ export const TrainingResult = Type.Object(
 );
 export type TrainingResult = Type.Static<typeof TrainingResult>;
 
+/** A spec as the registry keeps it, under a name. */
+export const KeptTrainingSpec = Type.Object(
+  {
+    name: Name,
+    spec: TrainingSpec,
+    specSha256: Type.String({
+      description:
+        'SHA-256 of the spec as canonical JSON: jobs that were made from it have it, in the audit trail too, and versions in their lineage.',
+    }),
+    revision: Revision,
+    updatedAt: EpochMs,
+    updatedBy: Type.String(),
+  },
+  { $id: 'KeptTrainingSpec', ...strict },
+);
+export type KeptTrainingSpec = Type.Static<typeof KeptTrainingSpec>;
+
+export const SpecReference = Type.Pick(KeptTrainingSpec, ['name', 'revision', 'specSha256'], {
+  $id: 'SpecReference',
+  ...strict,
+  description: 'Of a job that was made by the name of a spec: the one that the registry kept under it then.',
+});
+export type SpecReference = Type.Static<typeof SpecReference>;
+
 export const Job = Type.Object(
   {
     id: Id,
@@ -226,6 +250,7 @@ export const Job = Type.Object(
     state: JobState,
     revision: Revision,
     spec: TrainingSpec,
+    specSource: Type.Optional(SpecReference),
     baseDir: Type.String({ description: 'What relative paths of the spec are relative to.' }),
     dataset: Type.Union([DatasetReference, Type.Null()], {
       description: 'Of a spec that names a dataset: the version that it was when the job first started.',
@@ -241,23 +266,6 @@ export const Job = Type.Object(
   { $id: 'Job', ...strict },
 );
 export type Job = Type.Static<typeof Job>;
-
-/** A spec as the registry keeps it, under a name. */
-export const KeptTrainingSpec = Type.Object(
-  {
-    name: Name,
-    spec: TrainingSpec,
-    specSha256: Type.String({
-      description:
-        'SHA-256 of the spec as canonical JSON: versions that were trained by it have it in their lineage, and jobs in the audit trail.',
-    }),
-    revision: Revision,
-    updatedAt: EpochMs,
-    updatedBy: Type.String(),
-  },
-  { $id: 'KeptTrainingSpec', ...strict },
-);
-export type KeptTrainingSpec = Type.Static<typeof KeptTrainingSpec>;
 
 export const PutTrainingSpec = Type.Object(
   {

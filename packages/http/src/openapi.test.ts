@@ -97,6 +97,20 @@ test('each operation has an id, meanings for its answers, and the one form of er
   });
 });
 
+test('the rest of a path is a parameter with a name', async () => {
+  const { app } = appUnderTest();
+  const params = Type.Object({ id: Type.String(), '*': Type.String({ minLength: 1 }) });
+  app.get('/v1/versions/:id/files/*', { schema: { params } }, async () => ({}));
+  const { paths } = (await describeOpenApi(app)) as { paths: Record<string, Record<string, unknown>> }; // OpenAPI's form
+  expect(paths['/v1/versions/{id}/files/{path}']?.get).toMatchObject({
+    operationId: 'getV1VersionsByIdFilesPath',
+    parameters: [
+      { name: 'id', in: 'path', required: true },
+      { name: 'path', in: 'path', required: true, schema: { type: 'string', minLength: 1 } },
+    ],
+  });
+});
+
 test('it is the same each time, so that it can be committed and compared', async () => {
   expect(JSON.stringify(await describeOpenApi(registryLike()))).toBe(
     JSON.stringify(await describeOpenApi(registryLike())),

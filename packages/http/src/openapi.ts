@@ -37,7 +37,7 @@ export function collectOpenApi(app: App, description: OpenApiDescription, versio
         ...describeRoute((schema ?? {}) as JsonObject, url, [route.method].flat()[0] ?? 'GET', components),
         ...describeAccess(route.config?.access),
       },
-      url,
+      url: url.replace(/\*$/, `:${REST_OF_PATH}`),
     }),
     transformObject: (documents: object) => {
       const document = ('openapiObject' in documents ? documents.openapiObject : {}) as JsonObject; // never the Swagger 2 form
@@ -101,12 +101,28 @@ function describeRoute(schema: JsonObject, url: string, method: string, componen
     // parameters are listed one by one, so the object that holds them stays in place
     if (schema[part] !== undefined) described[part] = hoist(schema[part], components, true);
   }
+  if (isObject(described.params)) described.params = withRestNamed(described.params);
   if (schema.body !== undefined) described.body = hoist(schema.body, components);
   const responses = (schema.response ?? {}) as JsonObject; // Fastify's own shape: schemas by status
   const told = Object.entries(responses).map(([status, one]) => [status, isError(one) ? asJson(one) : one]);
   const other = asJson({ description: MEANINGS.default });
   described.response = hoistMembers({ default: other, ...Object.fromEntries(told) }, components);
   return described;
+}
+
+/** What routes take with a `*`, as `{path}`: a client generated from the document has no parameter called `*`. */
+const REST_OF_PATH = 'path';
+
+function withRestNamed(params: JsonObject): JsonObject {
+  const { properties, required } = params;
+  const named = (name: unknown): unknown => (name === '*' ? REST_OF_PATH : name);
+  return {
+    ...params,
+    ...(isObject(properties) && {
+      properties: Object.fromEntries(Object.entries(properties).map(([name, one]) => [named(name), one])),
+    }),
+    ...(Array.isArray(required) && { required: required.map(named) }),
+  };
 }
 
 function isError(response: unknown): response is JsonObject {

@@ -5,7 +5,7 @@
  * newest version of a dataset) is *resolved* once, when the job first starts; each *attempt* then works on the same.
  */
 import type { RegistryClient } from '@assay/client';
-import type { ErrorDetail, JobFailure, JobProgress, JobResources, JobState } from '@assay/contracts';
+import type { ErrorDetail, JobFailure, JobProgress, JobResources, JobState, SpecReference } from '@assay/contracts';
 import type { Migration } from '@assay/database';
 import type { App, Caller } from '@assay/http';
 import type { ConfigDefinition, MetricsDefinition, Registry } from '@assay/runtime';
@@ -31,6 +31,8 @@ export type JobOf<T extends JobTypes> = {
   readonly state: JobState;
   readonly revision: number;
   readonly spec: T['spec'];
+  /** Where the registry keeps the spec, if that is where it is from. */
+  readonly specSource?: SpecReference;
   /** An absolute folder; relative paths of the spec start there. */
   readonly baseDir: string;
   readonly attempts: number;
@@ -46,16 +48,10 @@ export type JobOf<T extends JobTypes> = {
 /** Null until it is resolved, and for ever where the spec names nothing of that sort. */
 export type Resolution<T extends JobTypes> = { readonly [K in keyof T['resolved']]: T['resolved'][K] | null };
 
-/** A spec that the registry keeps. */
-export interface SpecSource {
-  readonly name: string;
-  readonly revision: number;
-}
-
 export interface CreateJobOf<T extends JobTypes> {
   readonly spec: T['spec'];
   /** Where the registry keeps the spec, if that is where it is from. */
-  readonly specSource?: SpecSource;
+  readonly specSource?: SpecReference;
   readonly baseDir?: string;
   readonly idempotencyKey?: string;
 }
@@ -138,7 +134,7 @@ export interface JobKind<T extends JobTypes> {
    * The spec that the registry keeps under a name: for kinds whose requests may name one.
    * @throws AssayError NOT_FOUND
    */
-  keptSpec?(name: string, registry: RegistryClient): Promise<{ readonly spec: T['spec'] } & SpecSource>;
+  keptSpec?(name: string, registry: RegistryClient): Promise<{ readonly spec: T['spec'] } & SpecReference>;
   /** @throws AssayError PERMISSION_DENIED where the job would do for its caller what the caller may not do */
   authorize(caller: Caller, spec: T['spec']): void;
   /** What the schema cannot say about a job; places begin with `spec.`. */

@@ -91,6 +91,15 @@ function schemas(options: { additionalProperties: boolean }) {
         }),
       ),
       specSha256: Type.Optional(Sha256),
+      specSource: Type.Optional(
+        Type.Object(
+          { name: Type.String(), revision: Type.Integer({ minimum: 1 }) },
+          {
+            ...options,
+            description: 'Where the registry kept the spec: the name and revision that the job was made from.',
+          },
+        ),
+      ),
       codeVersion: Type.Optional(Type.String()),
       codeCommit: Type.Optional(Type.String({ description: 'The git commit of the code that made it.' })),
       seed: Type.Optional(Type.Integer()),

@@ -30,6 +30,7 @@ const EXIT_OF_ERROR: Record<ErrorCode, keyof typeof EXIT_CODES> = {
   FAILED_PRECONDITION: 'refused',
   PAYLOAD_TOO_LARGE: 'refused',
   UNSUPPORTED_MEDIA_TYPE: 'refused',
+  RANGE_NOT_SATISFIABLE: 'refused',
   UNPROCESSABLE_MODEL: 'refused',
   HEADERS_TOO_LARGE: 'refused',
   RATE_LIMITED: 'unavailable',

@@ -138,6 +138,12 @@ describe('a CSV file', () => {
   });
 });
 
+test('a folder in place of a file is refused, with what to do', async () => {
+  expect((await refusal(openDataset({ path: folder }, { signal }))).message).toBe(
+    `source.path: ${folder}: is a folder; name the files in it`,
+  );
+});
+
 test('NDJSON files of one glob are read as one dataset, each with its digest', async () => {
   await file('part-1.ndjson', '{"a":1,"b":"x"}\n{"a":2}\n');
   await file('part-2.ndjson', '{"a":3,"b":"z"}\n');

@@ -70,7 +70,9 @@ async function describeFile(path: string, signal: AbortSignal): Promise<DataFile
   // DuckDB would take these characters of a real name for a pattern.
   if (GLOB_CHARACTERS.test(path)) throw refused(path, 'a file name with * ? [ ] { } cannot be read; rename it');
   try {
-    const { size, mtimeMs } = await stat(path);
+    const found = await stat(path);
+    if (found.isDirectory()) throw refused(path, 'is a folder; name the files in it');
+    const { size, mtimeMs } = found;
     if (size === 0) throw refused(path, 'the file is empty');
     const hash = createHash('sha256');
     await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, { signal });

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { schemathesisFindings } from '@assay/http/testing';
 import { expect, test } from 'vitest';
+import { describe } from './index.ts';
 import { serveStatic, temporaryFolder } from './inference-under-test.ts';
 import { identityModel, versionModel } from './models-under-test.ts';
 
@@ -21,6 +22,7 @@ test('schemathesis finds no answer that the document does not describe, and no 5
     { name: 'identity', path: identity.dir },
     { name: 'seven', path: join(dir, 'version-7') },
   ]);
+  expect(await (await fetch(`${inference.url}/openapi.json`)).json()).toEqual(await describe().openapi());
   const asked = { url: inference.url, examples: EXAMPLES, excludedChecks: NOT_ASKED };
   expect(await schemathesisFindings(asked)).toBeUndefined();
 });

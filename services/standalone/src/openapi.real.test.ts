@@ -1,5 +1,10 @@
 /** The services with keys against the OpenAPI documents that they serve. */
+import { describe as describeBatch } from '@assay/batch';
 import { schemathesisFindings } from '@assay/http/testing';
+import { describe as describeInference } from '@assay/inference';
+import { describe as describeMonitoring } from '@assay/monitoring';
+import { describe as describeRegistry } from '@assay/registry';
+import { describe as describeTraining } from '@assay/training';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startUp, type UpUnderTest } from './up-under-test.ts';
 
@@ -17,6 +22,20 @@ beforeAll(async () => {
   key = await running.key('admin');
 });
 afterAll(() => running?.[Symbol.asyncDispose]());
+
+test.each([
+  ['registry', describeRegistry()],
+  ['inference', describeInference()],
+  ['training', describeTraining()],
+  ['batch', describeBatch()],
+  ['monitoring', describeMonitoring()],
+] as const)(
+  '%s serves the document of its description, which tools/ holds to its rules',
+  async (service, described) => {
+    const answer = await fetch(`${running.url[service]}/openapi.json`);
+    expect(await answer.json()).toEqual(await described.openapi());
+  },
+);
 
 const name = (service: string) =>
   `${service}: every answer is described, none is a 500, and what the document forbids is refused`;

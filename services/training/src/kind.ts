@@ -131,6 +131,7 @@ async function jobInput(job: JobOf<Training>, place: LaunchPlace<Training>): Pro
   return {
     jobId: job.id,
     spec: job.spec,
+    ...(job.specSource === undefined ? {} : { specSource: job.specSource }),
     baseDir: job.baseDir,
     createdAtMs: job.createdAt,
     trainingUrl: serviceUrl,

@@ -206,6 +206,6 @@ async function withKeptSpec<T extends JobTypes>(
   registry: RegistryClient,
 ): Promise<CreateJobOf<T>> {
   if (keptSpec === undefined) throw new AssayError('INVALID_ARGUMENT', 'spec: jobs of this kind are not made by name');
-  const { spec, revision } = await keptSpec(name, registry);
-  return { ...rest, spec, specSource: { name, revision } };
+  const { spec, revision, specSha256 } = await keptSpec(name, registry);
+  return { ...rest, spec, specSource: { name, revision, specSha256 } };
 }

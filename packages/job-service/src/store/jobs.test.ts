@@ -71,6 +71,21 @@ describe('a recorded job', () => {
     await expect(jobs.get('job_none')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  test('names the spec that the registry keeps, where it was made by its name, to all who ask or are told', async () => {
+    const url = await newDatabase(opened);
+    const jobs = await open(url);
+    const specSource = { name: 'nightly', revision: 3, specSha256: 'a'.repeat(64) };
+    const job = await jobs.create({ ...request, specSource }, ADA);
+    expect(job).toMatchObject({ specSource, ...request });
+    expect(await jobs.get(job.id)).toEqual(job);
+    expect((await only(jobs)).job).toEqual(job);
+    expect(await jobs.create(request, ADA)).not.toHaveProperty('specSource');
+    const [event] = await outboxOf(url, 'assay.jobs.v1');
+    expect(event).toMatchObject({ subject: job.id, data: { specSource } });
+    const [fact] = await toldFacts(url);
+    expect(fact?.details).toMatchObject({ specName: 'nightly', specRevision: 3 });
+  });
+
   test('is made once for one idempotency key, by two callers at once too', async () => {
     const jobs = await open();
     const twice = { ...request, idempotencyKey: 'nightly' };
@@ -163,12 +178,15 @@ describe('a recorded job', () => {
 
 /** What waits in the outbox for the audit chain. */
 async function toldFacts(url: string): Promise<ToldFact[]> {
+  return (await outboxOf(url, 'assay.audit.v1')).map(({ data }) => data as ToldFact); // checked by the caller
+}
+
+async function outboxOf(url: string, wanted: string): Promise<{ readonly subject: string; readonly data: unknown }[]> {
   await using database = await openDatabase<{ outbox: { position: number; topic: string; event: string } }>(url, {
     migrations: kind.migrations,
   });
   const rows = await database.db.selectFrom('outbox').selectAll().orderBy('position').execute();
-  const told = rows.filter(({ topic }) => topic === 'assay.audit.v1');
-  return told.map(({ event }) => (JSON.parse(event) as { data: ToldFact }).data); // checked by the caller
+  return rows.filter(({ topic }) => topic === wanted).map(({ event }) => JSON.parse(event));
 }
 
 describe('a running job', () => {
@@ -273,7 +291,7 @@ test('what a launch waits for is shown while the job starts, and never once it r
   expect((await jobs.get(id)).progress).toEqual(waiting);
 });
 
-test('jobs that were recorded before jobs had datasets are there, and go on', async () => {
+test('jobs that were recorded before jobs had datasets, or named their spec, are there, and go on', async () => {
   const url = await newDatabase(opened);
   const before = [outboxMigration, jobsMigration({ version: true })];
   await using old = await openDatabase<JobTables>(url, { migrations: before });
@@ -284,6 +302,8 @@ test('jobs that were recorded before jobs had datasets are there, and go on', as
   await old.close();
   const jobs = await open(url);
   expect(await only(jobs)).toMatchObject({ id: 'job_old', state: 'running', revision: 3 });
-  expect(await jobs.get('job_old')).toMatchObject({ revision: 7, version: VERSION, dataset: null });
+  const job = await jobs.get('job_old');
+  expect(job).toMatchObject({ revision: 7, version: VERSION, dataset: null });
+  expect(job).not.toHaveProperty('specSource');
   expect(await jobs.keepResolved('job_old', { dataset: DATASET })).toMatchObject({ dataset: DATASET });
 });

@@ -1,6 +1,14 @@
 /** The record of jobs: the truth about each, written before anything is done, with an event for those who follow. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { AssayError, canonicalJson, type JobFailure, type JobProgress, type Page, TOPICS } from '@assay/contracts';
+import {
+  AssayError,
+  canonicalJson,
+  type JobFailure,
+  type JobProgress,
+  type Page,
+  type SpecReference,
+  TOPICS,
+} from '@assay/contracts';
 import type { Database } from '@assay/database';
 import { type Acting, newEvent, tellAudit, writeOutbox } from '@assay/events';
 import { isFinished, type JobStore, type Lifecycle, NEW_JOB, type StoredJob } from '@assay/jobs';
@@ -165,6 +173,7 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
           started_at: null,
           ended_at: null,
           dataset: null,
+          spec_source: specSource === undefined ? null : JSON.stringify(specSource),
         };
         await trx.insertInto('jobs').values(row).execute();
         const job = toJob(row);
@@ -346,6 +355,7 @@ function readers<T extends JobTypes>(kind: Pick<JobKind<T>, 'name' | 'resolve'>)
       state: row.state,
       revision: row.revision,
       spec: fromJson<T['spec']>(row.spec),
+      ...(row.spec_source === null ? {} : { specSource: fromJson<SpecReference>(row.spec_source) }),
       baseDir: row.base_dir,
       ...(resolution as Resolution<T>), // each column holds what was resolved under its name, or null
       attempts: row.attempts,

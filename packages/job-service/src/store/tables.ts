@@ -28,6 +28,8 @@ export interface JobsTable {
   ended_at: number | null;
   /** DatasetReference as JSON; null until the job first starts, and for ever where its spec names none. */
   dataset: string | null;
+  /** SpecReference as JSON; null where the spec came with the request. */
+  spec_source: string | null;
 }
 
 /** What is resolved when a job first starts, under the names that the job shows it by. */

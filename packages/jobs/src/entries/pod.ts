@@ -4,11 +4,10 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AssayError } from '@assay/contracts';
+import { AssayError, whyUnreadable } from '@assay/contracts';
 import { runEntryProcess } from '../entry-process.ts';
 import { writeLaunchWord } from '../launch-word.ts';
 import { LAUNCH_FILES, POD_ENVIRONMENT, POD_FOLDERS } from '../pod-contract.ts';
-import { whyUnreadable } from '../unreadable.ts';
 
 const [entryHref = ''] = process.argv.slice(2);
 const {

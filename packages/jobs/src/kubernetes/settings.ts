@@ -3,10 +3,9 @@
  * Kubernetes API, since whoever sets them has its documentation at hand.
  */
 import { readFile } from 'node:fs/promises';
-import { AssayError } from '@assay/contracts';
+import { AssayError, whyUnreadable } from '@assay/contracts';
 import { parseYaml } from '@assay/runtime';
 import Type from 'typebox';
-import { whyUnreadable } from '../unreadable.ts';
 
 const strict = { additionalProperties: false } as const;
 

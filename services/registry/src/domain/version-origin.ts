@@ -26,6 +26,7 @@ export function originOf({ producer, lineage }: Pick<AssayManifest, 'producer' |
     datasetSha256s,
     parents = [],
     specSha256,
+    specSource,
     codeVersion,
     codeCommit,
     seed,
@@ -38,6 +39,7 @@ export function originOf({ producer, lineage }: Pick<AssayManifest, 'producer' |
       producer: { name: producer.name, version: producer.version },
       ...(jobId === undefined ? {} : { jobId }),
       ...(specSha256 === undefined ? {} : { specSha256 }),
+      ...(specSource === undefined ? {} : { specSource: { name: specSource.name, revision: specSource.revision } }),
       code: {
         ...(codeVersion === undefined ? {} : { version: codeVersion }),
         ...(codeCommit === undefined ? {} : { commit: codeCommit }),

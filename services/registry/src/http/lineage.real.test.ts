@@ -85,6 +85,7 @@ describe('the lineage of a version', () => {
     const version = await addVersion('back', {
       ...datasetOf(labelled.version),
       specSha256: 'a'.repeat(64),
+      specSource: { name: 'nightly', revision: 3 },
       codeVersion: '1.2.3',
       codeCommit: 'c0ffee',
       seed: 7,
@@ -98,6 +99,7 @@ describe('the lineage of a version', () => {
       version: { id: version.id, modelName: 'back', version: 1, digest: version.digest, isDeleted: false },
       origin: {
         ...{ jobId: 'job_1', specSha256: 'a'.repeat(64), code: { version: '1.2.3', commit: 'c0ffee' }, seed: 7 },
+        specSource: { name: 'nightly', revision: 3 },
         ...{ libraries: { lightgbm: '4.6' }, source: 'the reservation system', licence: 'internal' },
         producer: { name: 'assay' },
       },

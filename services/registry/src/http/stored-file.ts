@@ -28,11 +28,10 @@ export const STORED_FILE_RESPONSES = {
   200: bytes('The bytes of the file.'),
   206: bytes('The bytes of the range; `Content-Range` says which.'),
   304: Type.Null({ description: 'The caller has the content already.' }),
-  416: Type.Null({ description: 'The range begins past the end; `Content-Range` says how long the file is.' }),
-  ...errorResponses('NOT_FOUND', 'UNAVAILABLE'),
+  ...errorResponses('NOT_FOUND', 'RANGE_NOT_SATISFIABLE', 'UNAVAILABLE'),
 };
 
-/** @throws AssayError UNAVAILABLE when the blob store lacks the content */
+/** @throws AssayError RANGE_NOT_SATISFIABLE; UNAVAILABLE when the blob store lacks the content */
 export async function sendStoredFile(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -40,16 +39,22 @@ export async function sendStoredFile(
   file: StoredFile,
 ): Promise<FastifyReply> {
   const etag = `"${file.sha256}"`;
-  reply
-    .header('etag', etag)
-    .header('accept-ranges', 'bytes')
-    .header('cache-control', 'private, max-age=31536000, immutable');
-  if (namesTag(request.headers['if-none-match'], etag)) return reply.code(304).send();
+  // On answers with the content alone: an error that says them would be kept for a year.
+  const describeContent = () =>
+    reply
+      .header('etag', etag)
+      .header('accept-ranges', 'bytes')
+      .header('cache-control', 'private, max-age=31536000, immutable');
+  if (namesTag(request.headers['if-none-match'], etag)) return describeContent().code(304).send();
   const ifRange = request.headers['if-range'];
   const isWanted = ifRange === undefined || ifRange === etag;
   const range = isWanted ? readRange(request.headers.range, file.sizeBytes) : undefined;
   if (range === 'unsatisfiable') {
-    return reply.code(416).header('content-range', `bytes */${file.sizeBytes}`).send();
+    reply.header('content-range', `bytes */${file.sizeBytes}`);
+    throw new AssayError(
+      'RANGE_NOT_SATISFIABLE',
+      `the range "${request.headers.range}" begins past the end of ${file.name}, which has ${file.sizeBytes} bytes`,
+    );
   }
   const signal = callerGone(reply);
   const part = range === undefined ? {} : { range: { offsetBytes: range.from, lengthBytes: range.to - range.from } };
@@ -63,7 +68,7 @@ export async function sendStoredFile(
   });
   if (blob.sizeBytes !== file.sizeBytes) throw damaged(file);
   const sent = counted(blob.body, metrics.blobBytes.bind({ direction: 'out' }));
-  reply.header('content-type', 'application/octet-stream');
+  describeContent().header('content-type', 'application/octet-stream');
   if (range === undefined) {
     reply.header('content-length', String(file.sizeBytes));
     return reply.send(Readable.from(checked(sent, file), { objectMode: false }));

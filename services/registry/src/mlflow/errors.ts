@@ -23,6 +23,7 @@ const BY_CODE: Readonly<Record<ErrorCode, Rendered>> = {
   FAILED_PRECONDITION: { errorCode: 'BAD_REQUEST', statusCode: 400 },
   PAYLOAD_TOO_LARGE: { errorCode: 'INVALID_PARAMETER_VALUE', statusCode: 413 },
   UNSUPPORTED_MEDIA_TYPE: { errorCode: 'BAD_REQUEST', statusCode: 415 },
+  RANGE_NOT_SATISFIABLE: { errorCode: 'INVALID_PARAMETER_VALUE', statusCode: 416 },
   UNPROCESSABLE_MODEL: { errorCode: 'INVALID_PARAMETER_VALUE', statusCode: 422 },
   HEADERS_TOO_LARGE: { errorCode: 'BAD_REQUEST', statusCode: 431 },
   RATE_LIMITED: { errorCode: 'REQUEST_LIMIT_EXCEEDED', statusCode: 429 },

@@ -1,11 +1,12 @@
 /** What the service hands to a job's process. */
-import { DatasetVersion, Id, TrainingSpec } from '@assay/contracts';
+import { DatasetVersion, Id, SpecReference, TrainingSpec } from '@assay/contracts';
 import Type from 'typebox';
 
 export const JobInput = Type.Object(
   {
     jobId: Id,
     spec: TrainingSpec,
+    specSource: Type.Optional(SpecReference),
     baseDir: Type.String(),
     createdAtMs: Type.Integer({ description: 'Of the job, and so of the package: each attempt makes the same bytes.' }),
     trainingUrl: Type.String({ description: 'Where progress and result go.' }),

@@ -1,6 +1,6 @@
 /** What a trained version carries besides its graph: golden records, its training profile, where it came from. */
 import { createHash } from 'node:crypto';
-import { AssayError } from '@assay/contracts';
+import { AssayError, canonicalJson } from '@assay/contracts';
 import type { FeatureProfile, Golden, Lineage, Profile } from '@assay/model-package';
 import { ASSAY_VERSION } from '@assay/runtime';
 import type { Scorer } from '@assay/scoring';
@@ -79,7 +79,7 @@ function featureProfileOf({ count, missing, distinct, numeric, top }: ColumnProf
 }
 
 export function lineageOf(of: {
-  readonly input: Pick<JobInput, 'spec' | 'jobId' | 'dataset'>;
+  readonly input: Pick<JobInput, 'spec' | 'specSource' | 'jobId' | 'dataset'>;
   readonly seed: number;
   readonly files: readonly DataFile[];
   readonly libraries: Readonly<Record<string, string>>;
@@ -87,7 +87,7 @@ export function lineageOf(of: {
   readonly baseline: MetricValues;
   readonly parity: NonNullable<Lineage['parity']>;
 }): Lineage {
-  const { spec, jobId, dataset } = of.input;
+  const { spec, specSource, jobId, dataset } = of.input;
   const origin = spec.source.origin ?? dataset?.source;
   const licence = spec.source.licence ?? dataset?.licence;
   return {
@@ -98,6 +98,7 @@ export function lineageOf(of: {
           dataset: { id: dataset.id, name: dataset.datasetName, version: dataset.version, digest: dataset.digest },
         }),
     specSha256: createHash('sha256').update(canonicalJson(spec)).digest('hex'),
+    ...(specSource === undefined ? {} : { specSource: { name: specSource.name, revision: specSource.revision } }),
     codeVersion: ASSAY_VERSION,
     seed: of.seed,
     libraries: { ...of.libraries },
@@ -108,13 +109,4 @@ export function lineageOf(of: {
     ...(origin ? { origin } : {}),
     ...(licence ? { licence } : {}),
   };
-}
-
-/** JSON with sorted keys: the same spec has the same digest, however it was written. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }

@@ -54,7 +54,10 @@ function addServerRoutes(app: App, { dataplane, version, isReady }: OipRoutesOpt
   );
   app.get(
     '/v2/health/ready',
-    { config, schema: { tags, summary: 'Server ready', response: { 200: ServerReady, 503: ServerReady } } },
+    {
+      config,
+      schema: { tags, summary: 'Server ready', response: { 200: ServerReady, 503: ServerReady, default: OipError } },
+    },
     async (_request, reply) => {
       const ready = isReady();
       return reply.code(ready ? 200 : 503).send({ ready });
