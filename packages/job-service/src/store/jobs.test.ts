@@ -1,4 +1,4 @@
-import { type JobFailure, matches, ToldFact } from '@assay/contracts';
+import { type Event, type JobFailure, matches, ToldFact } from '@assay/contracts';
 import { openDatabase } from '@assay/database';
 import { outboxMigration } from '@assay/events';
 import { type Lifecycle, nextLifecycle } from '@assay/jobs';
@@ -78,6 +78,25 @@ describe('a recorded job', () => {
     expect(second.id).toBe(first.id);
     expect(changed).toHaveLength(1);
     expect((await jobs.create(request, ADA)).id).not.toBe(first.id);
+  });
+
+  test('has the trace of what made it, with its events and the entry of its end', async () => {
+    const url = await newDatabase(opened);
+    const jobs = await open(url);
+    const { traceparent } = ADA;
+    const { id } = await jobs.create(request, { ...ADA, tracestate: 'a=1' });
+    const seen = await only(jobs);
+    expect(seen.trace).toEqual({ traceId: '1'.repeat(32), spanId: '2'.repeat(16), sampled: false, state: 'a=1' });
+    await jobs.save(seen, start(seen));
+    const job = await only(jobs);
+    await jobs.save(job, { ...job, state: 'succeeded' });
+    const told = (await outboxOf(url)).map(({ event }) => event);
+    const types = ['job.queued', 'audit.fact', 'job.starting', 'job.succeeded', 'audit.fact'];
+    expect(told.map(({ type }) => type)).toEqual(types.map((type) => `assay.${type}.v1`));
+    expect(told.filter(({ subject }) => subject === id)).toEqual(told);
+    for (const { traceparent: of = '', tracestate } of told) {
+      expect([of.slice(0, 36), tracestate]).toEqual([traceparent.slice(0, 36), 'a=1']);
+    }
   });
 
   test('is listed newest first, a page at a time', async () => {
@@ -161,14 +180,19 @@ describe('a recorded job', () => {
   });
 });
 
-/** What waits in the outbox for the audit chain. */
-async function toldFacts(url: string): Promise<ToldFact[]> {
+/** What waits in the outbox, by its topic. */
+async function outboxOf(url: string): Promise<{ readonly topic: string; readonly event: Event }[]> {
   await using database = await openDatabase<{ outbox: { position: number; topic: string; event: string } }>(url, {
     migrations: kind.migrations,
   });
   const rows = await database.db.selectFrom('outbox').selectAll().orderBy('position').execute();
-  const told = rows.filter(({ topic }) => topic === 'assay.audit.v1');
-  return told.map(({ event }) => (JSON.parse(event) as { data: ToldFact }).data); // checked by the caller
+  return rows.map(({ topic, event }) => ({ topic, event: JSON.parse(event) }));
+}
+
+/** What waits there for the audit chain. */
+async function toldFacts(url: string): Promise<ToldFact[]> {
+  const told = (await outboxOf(url)).filter(({ topic }) => topic === 'assay.audit.v1');
+  return told.map(({ event }) => event.data as ToldFact); // checked by the caller
 }
 
 describe('a running job', () => {
@@ -283,7 +307,7 @@ test('jobs that were recorded before jobs had datasets are there, and go on', as
   await old.db.insertInto('jobs').values(values).execute();
   await old.close();
   const jobs = await open(url);
-  expect(await only(jobs)).toMatchObject({ id: 'job_old', state: 'running', revision: 3 });
+  expect(await only(jobs)).toMatchObject({ id: 'job_old', state: 'running', revision: 3, trace: undefined });
   expect(await jobs.get('job_old')).toMatchObject({ revision: 7, version: VERSION, dataset: null });
   expect(await jobs.keepResolved('job_old', { dataset: DATASET })).toMatchObject({ dataset: DATASET });
 });

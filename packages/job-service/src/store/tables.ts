@@ -28,6 +28,9 @@ export interface JobsTable {
   ended_at: number | null;
   /** DatasetReference as JSON; null until the job first starts, and for ever where its spec names none. */
   dataset: string | null;
+  /** W3C trace context of what made it: for its events, its attempts and their calls. */
+  traceparent: string | null;
+  tracestate: string | null;
 }
 
 /** What is resolved when a job first starts, under the names that the job shows it by. */
