@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  createBatchClient,
   createMonitoringClient,
   createRegistryClient,
   createScoringClient,
@@ -57,10 +58,10 @@ const routesOf = (service: string, digit: string) =>
   );
 
 test('a job, its log, its calls of the registry and all their events are of the trace that asked for it', async () => {
-  await registry.putTrainingSpec('nightly', {
-    spec: customerSpec(customers, { name: 'logistic-regression', l2: 1 }),
-    expectedRevision: 0,
-  });
+  const { features, ...rest } = customerSpec(customers, { name: 'logistic-regression', l2: 1 });
+  // Those that the file has: the same rows are scored below.
+  const spec = { ...rest, features: features.filter(({ expression }) => expression === undefined) };
+  await registry.putTrainingSpec('nightly', { spec, expectedRevision: 0 });
   await using training = createTrainingClient({ url: services.training });
   const { id } = await training.createJob({ spec: { name: 'nightly' } }, traced('a'));
   expect([...routesOf('registry', 'a')]).toContain('/v1/training-specs/:name');
@@ -94,6 +95,17 @@ test('a job, its log, its calls of the registry and all their events are of the 
   }
 });
 
+test('what a batch job names is looked up as part of its trace, and so is what its process fetches', async () => {
+  await using batch = createBatchClient({ url: services.batch });
+  const spec = { model: 'customers', input: { path: customers }, output: { path: join(dataDir, 'scored') } };
+  let job = await batch.createJob({ spec }, traced('d'));
+  for await (job of batch.followJob(job.id));
+  expect(job.failure?.message ?? job.state).toBe('succeeded');
+  const routes = [...routesOf('registry', 'd')];
+  expect(routes).toContain('/v1/models/:model/aliases/:alias'); // by the service, before the launch
+  expect(routes).toContain('/v1/versions/:id/files/*'); // by its process
+});
+
 test('a prediction has the trace that asked for it, and its replay asks the registry as part of its own', async () => {
   await using scoring = createScoringClient({ url: services.inference });
   await using monitoring = createMonitoringClient({ url: services.monitoring });
@@ -103,7 +115,6 @@ test('a prediction has the trace that asked for it, and its replay asks the regi
     spent: null,
     member: true,
     visits: 3,
-    half: null,
     joined: '2024-02-01T00:00:00Z',
   };
   const score = () => scoring.score('customers', [record], traced('b'));
