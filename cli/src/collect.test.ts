@@ -31,6 +31,20 @@ describe('assay collect', () => {
     expect(err).toContain('Nothing was removed; assay collect --delete removes them');
   });
 
+  test('is part of the trace that its environment names', async () => {
+    const { url, requests, close } = await fakeServices({ 'POST /v1/collect': [200, report] });
+    cleanups.push(close);
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    for (const env of [{ TRACEPARENT: traceparent, TRACESTATE: 'a=1' }, { TRACEPARENT: 'malformed' }]) {
+      expect((await assay(['collect', '--registry', url], { env })).code).toBe(0);
+    }
+    expect(requests.map(({ headers }) => [headers.traceparent?.slice(0, 36), headers.tracestate])).toEqual([
+      [traceparent.slice(0, 36), 'a=1'],
+      [undefined, undefined],
+    ]);
+    expect(requests[0]?.headers.traceparent).not.toBe(traceparent);
+  });
+
   test('removes it when it is told to', async () => {
     const { err, requests } = await run({ ...report, deleted: true }, '--delete');
     expect(requests[0]?.body).toEqual({ delete: true });

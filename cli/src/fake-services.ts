@@ -1,13 +1,13 @@
 /** For this package's tests: one HTTP server that answers for all services, and a command line whose words are kept. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Io } from './io.ts';
 import { runCli } from './run-cli.ts';
 
 export interface FakeServices {
   readonly url: string;
-  /** `METHOD path` and the body of every request so far. */
-  readonly requests: { readonly line: string; readonly body: unknown }[];
+  /** `METHOD path`, the body and the headers of every request so far. */
+  readonly requests: { readonly line: string; readonly body: unknown; readonly headers: IncomingHttpHeaders }[];
   close(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ export async function fakeServices(
     const isJson = request.headers['content-type'] === 'application/json';
     const body: unknown = isJson && text !== '' ? JSON.parse(text) : text;
     const line = `${request.method} ${request.url?.split('?')[0]}`;
-    requests.push({ line, body });
+    requests.push({ line, body, headers: request.headers });
     const route = routes[line] ?? [404, notFound(line)];
     const [status, content] = typeof route === 'function' ? route(body) : route;
     response.writeHead(status, { 'content-type': 'application/json' });

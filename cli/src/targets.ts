@@ -1,7 +1,8 @@
 /** Where the services are: as the command line says, else as the run file of the data folder says. */
 import { resolve } from 'node:path';
-import { readRunFile } from '@assay/client';
+import { type ClientOptions, readRunFile } from '@assay/client';
 import { AssayError } from '@assay/contracts';
+import { childTrace, traceOfEnvironment } from '@assay/runtime';
 import { apiKeyOf } from './api-key.ts';
 import type { Io } from './io.ts';
 
@@ -39,12 +40,17 @@ export async function urlOf(service: TargetService, io: Io, options: TargetOptio
   );
 }
 
-/** Address and key of a service, for its client. */
+/** Address and key of a service, for its client; and the trace that the command is part of, if its environment says so. */
 export async function peerOf(
   service: TargetService,
   io: Io,
   options: TargetOptions,
-): Promise<{ readonly url: string; readonly bearerToken?: string | undefined }> {
+): Promise<Pick<ClientOptions, 'url' | 'bearerToken' | 'trace'>> {
   const url = await urlOf(service, io, options);
-  return { url, bearerToken: await apiKeyOf(io, options[service] === undefined ? dataDirOf(io, options) : undefined) };
+  const trace = traceOfEnvironment(io.env);
+  return {
+    url,
+    bearerToken: await apiKeyOf(io, options[service] === undefined ? dataDirOf(io, options) : undefined),
+    ...(trace === undefined ? {} : { trace: () => childTrace(trace) }),
+  };
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pipeline } from '@assay/contracts';
-import { createService, inferenceConfig, type ModelSource } from '@assay/inference';
+import { createService, type InferenceDependencies, inferenceConfig, type ModelSource } from '@assay/inference';
 import { ensureTopics, openKafka } from '@assay/kafka';
 import { createLogger, loadConfig, type Service } from '@assay/runtime';
 import type { Kafka } from 'kafkajs';
@@ -92,6 +92,7 @@ export async function startInference(
   bootstrap: string,
   models: ModelSource,
   pipelines: readonly Pipeline[],
+  deps: Pick<InferenceDependencies, 'predictions' | 'predictionTopics'> = {},
 ): Promise<StreamingInference> {
   const config = loadConfig(inferenceConfig, {
     flags: {
@@ -102,6 +103,7 @@ export async function startInference(
     },
   });
   const service = await createService(config, {
+    ...deps,
     models,
     kafka: { brokers: [bootstrap], clientId: 'assay-inference' },
     log: createLogger({ service: 'inference', level: process.env.DEBUG_STREAMS === undefined ? 'silent' : 'info' }),

@@ -48,6 +48,7 @@ function description(found: LoggedPrediction): string {
     ['version', `${found.modelName} ${found.version} (${found.versionId})`],
     ['digest', found.digest],
     ['execution class', found.executionClass],
+    ...(found.traceId === undefined ? [] : [['trace', found.traceId] as const]),
     ...(found.cached === true ? [['cached', 'yes: the outputs of an equal record'] as const] : []),
     ['record', encodeJson(found.record)],
     ['outputs', encodeJson(found.outputs)],

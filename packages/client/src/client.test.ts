@@ -397,6 +397,28 @@ describe('a job', () => {
     expect(requests[2]).toBe('GET /v1/jobs/job_1?after=2&waitMs=20000');
   });
 
+  test('passes a trace on: that of the call, else what its client has at hand', async () => {
+    const told: unknown[] = [];
+    const { url } = await peer(({ headers: { traceparent, tracestate } }, response) => {
+      told.push([traceparent, tracestate]);
+      response.writeHead(204).end();
+    });
+    const traces = [{ traceparent: '00-a-b-01', tracestate: 'x=1' }, { traceparent: '00-c-d-01' }, undefined];
+    const client = createTrainingClient({ url, trace: () => traces.shift() });
+    cleanups.push(() => client.close());
+    const progress = { stage: 'train', percent: 40 };
+    await client.putProgress('job_1', progress);
+    await client.putProgress('job_1', progress, { traceparent: '00-e-f-01', tracestate: 'y=1' });
+    await client.putProgress('job_1', progress);
+    await client.putProgress('job_1', progress);
+    expect(told).toEqual([
+      ['00-a-b-01', 'x=1'],
+      ['00-e-f-01', 'y=1'],
+      ['00-c-d-01', undefined],
+      [undefined, undefined],
+    ]);
+  });
+
   test('sends its progress with its own token', async () => {
     let authorization: unknown;
     const { url } = await peer((request, response) => {

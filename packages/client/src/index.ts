@@ -20,4 +20,5 @@ export type { RegisterDataset } from './registry-datasets.ts';
 export type { RetryPolicy } from './retry.ts';
 export { RunFile, readRunFile, runFilePath } from './run-file.ts';
 export { createScoringClient, type ScoreOptions, type ScoringClient, type ServedEndpoint } from './scoring-client.ts';
+export type { TraceHeaders } from './trace-headers.ts';
 export type { CallOptions, ClientOptions } from './transport.ts';

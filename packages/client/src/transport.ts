@@ -13,15 +13,14 @@ import { Agent } from 'undici';
 import { answerFailure, connectionFailure, type Failure } from './failure.ts';
 import { decodeJson, encodeJson } from './json.ts';
 import { createRetryBudget, DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelayMs } from './retry.ts';
+import { type TraceHeaders, traceHeadersOf } from './trace-headers.ts';
 
 /** What the caller of any method may set. */
-export interface CallOptions {
+export interface CallOptions extends Partial<TraceHeaders> {
   /** Ends the call with CANCELLED (or with DEADLINE_EXCEEDED, of a signal that timed out). */
   readonly signal?: AbortSignal | undefined;
   /** For the whole call, retries and waits included; then DEADLINE_EXCEEDED. Default 30,000. */
   readonly timeoutMs?: number | undefined;
-  /** W3C trace context to pass on. */
-  readonly traceparent?: string | undefined;
 }
 
 export interface ClientOptions {
@@ -31,6 +30,8 @@ export interface ClientOptions {
   readonly bearerToken?: string | undefined;
   /** The git commit that writes come from, 7 to 64 hex digits: the registry keeps it in their audit entries. */
   readonly commit?: string | undefined;
+  /** Asked before each call for the trace that it is part of: what a tracing library has at hand. */
+  readonly trace?: (() => TraceHeaders | undefined) | undefined;
   /** Default time for one call. */
   readonly timeoutMs?: number;
   readonly retry?: Partial<RetryPolicy>;
@@ -116,7 +117,7 @@ export function createTransport(service: string, options: ClientOptions): Transp
 
   async function attempt<T>(
     call: Call,
-    caller: CallOptions | undefined,
+    trace: Readonly<Record<string, string>>,
     deadlineMs: number,
     signal: AbortSignal,
     read: (answer: Answer, signal: AbortSignal) => Promise<T>,
@@ -133,7 +134,7 @@ export function createTransport(service: string, options: ClientOptions): Transp
           'assay-timeout-ms': String(Math.max(1, Math.ceil(deadlineMs - performance.now()))),
           ...(options.bearerToken === undefined ? {} : { authorization: `Bearer ${options.bearerToken}` }),
           ...(options.commit === undefined ? {} : { 'assay-commit': options.commit }),
-          ...(caller?.traceparent === undefined ? {} : { traceparent: caller.traceparent }),
+          ...trace,
           ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
           ...(call.bytes === undefined
             ? {}
@@ -177,6 +178,7 @@ export function createTransport(service: string, options: ClientOptions): Transp
       const caller = callOptions?.signal;
       const timer = AbortSignal.timeout(Math.max(0, Math.floor(timeoutMs)));
       const signal = caller === undefined ? timer : AbortSignal.any([caller, timer]);
+      const trace = traceHeadersOf(callOptions ?? {}, options.trace);
       let last: AssayError | undefined;
       const ended = (): AssayError => endOfCall(peer, call, timeoutMs, caller, last);
 
@@ -184,7 +186,7 @@ export function createTransport(service: string, options: ClientOptions): Transp
         if (signal.aborted) throw ended();
         let result: Attempt<T>;
         try {
-          result = await attempt(call, callOptions, deadlineMs, signal, read);
+          result = await attempt(call, trace, deadlineMs, signal, read);
         } catch (thrown) {
           if (signal.aborted) throw ended();
           throw thrown;

@@ -21,6 +21,12 @@ export const PredictionFacts = {
   digest: Sha256,
   routingRevision: Type.Integer({ description: 'The revision of the endpoint that routed it.' }),
   executionClass: Type.String({ description: 'Predictions of one class are equal bit for bit.' }),
+  traceId: Type.Optional(
+    Type.String({
+      pattern: '^[0-9a-f]{32}$',
+      description: 'The trace that asked for it (W3C trace context), where it was asked as part of one.',
+    }),
+  ),
   cached: Type.Optional(
     Type.Boolean({
       description: 'True where the outputs are those of an equal record, scored before or at that time.',

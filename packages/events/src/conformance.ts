@@ -64,6 +64,7 @@ export function describeEventBus(name: string, open: () => Promise<EventBusUnder
       const sent = {
         ...event('a', 7),
         traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+        tracestate: 'congo=t61rcWkgMzE',
         extra: 1,
       };
       await publisher.publish(topic, [sent]);

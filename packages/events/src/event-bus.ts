@@ -6,7 +6,7 @@
  * therefore idempotent, and drops what is older than what it has: see `ignoreStale`.
  */
 import type { Event } from '@assay/contracts';
-import { newId } from '@assay/runtime';
+import { newId, type TraceFields, traceFieldsOf } from '@assay/runtime';
 
 export interface Delivery {
   readonly topic: string;
@@ -50,15 +50,20 @@ export interface EventBus {
   close(): Promise<void>;
 }
 
-/** A new event: what its maker knows; id, time and format are added. */
+/**
+ * A new event: what its maker knows; id, time and format are added.
+ * @param trace of what it tells: the distributed tracing extension of CloudEvents
+ */
 export function newEvent(
-  event: Pick<Event, 'source' | 'type' | 'subject' | 'sequence' | 'data'> & { readonly traceparent?: string },
+  event: Pick<Event, 'source' | 'type' | 'subject' | 'sequence' | 'data'>,
+  trace: Partial<TraceFields> = {},
 ): Event {
   return {
     specversion: '1.0',
     id: newId('evt'),
     time: new Date().toISOString(),
     datacontenttype: 'application/json',
+    ...traceFieldsOf(trace),
     ...event,
   };
 }

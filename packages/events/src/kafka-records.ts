@@ -1,5 +1,6 @@
 /** Events as records of Kafka: for the bus, and for who writes them in a transaction of its own. */
 import type { Event } from '@assay/contracts';
+import { traceFieldsOf } from '@assay/runtime';
 import { serializeEvent } from './check-events.ts';
 import type { OutgoingEvent } from './kafka-publisher.ts';
 
@@ -15,6 +16,6 @@ export function toKafkaRecord(event: Event): OutgoingEvent {
   return {
     key: event.subject,
     value: serializeEvent(event),
-    headers: event.traceparent === undefined ? HEADERS : { ...HEADERS, traceparent: event.traceparent },
+    headers: { ...HEADERS, ...traceFieldsOf(event) },
   };
 }

@@ -1,18 +1,16 @@
 /** How a service other than the registry tells it of a governance write: in the transaction of that write, by the outbox. */
 import { TOLD_FACT_TYPE, TOPICS, type ToldAction, type ToldFact } from '@assay/contracts';
-import { newId } from '@assay/runtime';
+import { newId, type TraceFields } from '@assay/runtime';
 import type { Transaction } from 'kysely';
 import { newEvent } from './event-bus.ts';
 import { writeOutbox } from './outbox.ts';
 
-/** Who acted, and the request by which they did. */
-export interface Acting {
+/** Who acted, and the request by which they did, with its trace. */
+export interface Acting extends TraceFields {
   readonly principal: string;
   /** Which of the principal's keys; null without one. */
   readonly keyId: string | null;
   readonly requestId: string;
-  /** W3C trace context. */
-  readonly traceparent: string;
 }
 
 export interface Told {
@@ -24,7 +22,7 @@ export interface Told {
 
 /** @throws AssayError PAYLOAD_TOO_LARGE: the transaction then fails with it */
 export async function tellAudit<Tables>(trx: Transaction<Tables>, acting: Acting, told: Told): Promise<void> {
-  const { principal, keyId, requestId, traceparent } = acting;
+  const { principal, keyId, requestId } = acting;
   const { action, job, details } = told;
   const data: ToldFact = {
     id: newId('aud'),
@@ -35,13 +33,7 @@ export async function tellAudit<Tables>(trx: Transaction<Tables>, acting: Acting
     requestId,
     details: { kind: job.kind, ...details, ...(keyId === null ? {} : { byKey: keyId }) },
   };
-  const event = newEvent({
-    source: `/assay/${job.kind}`,
-    type: TOLD_FACT_TYPE,
-    subject: job.id,
-    sequence: job.revision,
-    traceparent,
-    data,
-  });
-  await writeOutbox(trx, TOPICS.audit, [event]);
+  const source = `/assay/${job.kind}`;
+  const facts = { source, type: TOLD_FACT_TYPE, subject: job.id, sequence: job.revision, data };
+  await writeOutbox(trx, TOPICS.audit, [newEvent(facts, acting)]);
 }

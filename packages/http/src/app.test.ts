@@ -1,11 +1,13 @@
+import { setImmediate } from 'node:timers/promises';
 import { AssayError, ErrorBody, matches } from '@assay/contracts';
-import { childTraceparent } from '@assay/runtime';
+import { childTrace, currentTrace } from '@assay/runtime';
 import Type from 'typebox';
 import { afterEach, describe, expect, test } from 'vitest';
 import { renderErrorsUnder } from './app.ts';
 import { appUnderTest } from './app-under-test.ts';
 import { acceptRawJson } from './body-parsers.ts';
 import { readyReport } from './health.ts';
+import { passTracesOn } from './trace-calls.ts';
 
 const Flight = Type.Object(
   { origin: Type.String(), distance: Type.Number(), note: Type.Optional(Type.Union([Type.String(), Type.Null()])) },
@@ -304,16 +306,39 @@ describe('a request id', () => {
   });
 });
 
-test('the trace of the caller is there to be passed on, and in the log', async () => {
-  const { app, lines } = start({ requestLogRatio: 1 });
-  app.get('/v1/trace', async (request) => ({ onward: childTraceparent(request.traceContext) }));
-  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
-  const answer = await app.inject({ url: '/v1/trace', headers: { traceparent } });
-  expect(answer.json().onward).toMatch(/^00-4bf92f3577b34da6a3ce929d0e0e4736-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$/);
-  expect(lines.at(-1)).toMatchObject({
-    traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
-    route: '/v1/trace',
-    statusCode: 200,
+describe('the trace of the caller', () => {
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
+  const child = expect.stringMatching(new RegExp(`^00-${traceId}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`));
+
+  test('is there to be passed on with its state, and in the log', async () => {
+    const { app, lines } = start({ requestLogRatio: 1 });
+    app.get('/v1/trace', async (request) => childTrace(request.traceContext));
+    const headers = { traceparent, tracestate: 'a=1,b=2' };
+    const answer = await app.inject({ url: '/v1/trace', headers });
+    expect(answer.json()).toEqual({ traceparent: child, tracestate: 'a=1,b=2' });
+    expect(lines.at(-1)).toMatchObject({ traceId, route: '/v1/trace', statusCode: 200 });
+  });
+
+  test('is in the log of what fails', async () => {
+    const { app, lines } = start({ requestLogRatio: 0 });
+    await app.inject({ url: '/v1/fails', headers: { traceparent } });
+    await app.inject({ url: '/v1/fails', headers: { traceparent: 'malformed' } });
+    const failures = lines.filter(({ msg }) => msg === 'request failed');
+    expect(failures.map((line) => line.traceId)).toEqual([traceId, undefined]);
+  });
+
+  test('goes on to the calls of a handler where the service passes traces on, behind a body too', async () => {
+    const { app } = start();
+    passTracesOn(app);
+    app.post('/v1/calls', async ({ body }) => {
+      await setImmediate();
+      return { body, ...currentTrace() };
+    });
+    const headers = { traceparent, tracestate: 'a=1' };
+    const traced = await app.inject({ method: 'POST', url: '/v1/calls', headers, payload: { x: 1 } });
+    expect(traced.json()).toEqual({ body: { x: 1 }, traceparent: child, tracestate: 'a=1' });
+    expect((await app.inject({ method: 'POST', url: '/v1/calls', payload: {} })).json()).toEqual({ body: {} });
   });
 });
 

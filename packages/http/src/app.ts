@@ -1,7 +1,7 @@
 /** The Fastify app that every service builds on. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AssayError, explain, matches } from '@assay/contracts';
-import { type Logger, parseTraceparent, type Registry, type TraceContext } from '@assay/runtime';
+import { type Logger, type Registry, readTrace, type TraceContext } from '@assay/runtime';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -39,7 +39,7 @@ export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, Fasti
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The caller's trace, if it sent a valid `traceparent`; pass `childTraceparent` of it on to what is called. */
+    /** The caller's trace, if it sent a valid `traceparent`; pass `childTrace` of it on to what is called. */
     readonly traceContext: TraceContext | undefined;
     /** Who calls; null on routes that are `public` or check a credential of their `own`. */
     caller: Caller | null;
@@ -180,8 +180,7 @@ function readJsonBodies(app: App, limits: HttpLimits): void {
 function addRequestHooks(app: App, exchange: Exchange): void {
   app.decorateRequest('traceContext', {
     getter(this: FastifyRequest) {
-      const header = this.headers.traceparent;
-      return parseTraceparent(typeof header === 'string' ? header : undefined);
+      return readTrace(this.headers);
     },
   });
   app.decorateRequest('caller', null);

@@ -6,7 +6,7 @@
 import type { IncomingHttpHeaders, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { AssayError } from '@assay/contracts';
-import { createLogLimiter, createSampler, type Logger, newId, parseTraceparent } from '@assay/runtime';
+import { createLogLimiter, createSampler, type Logger, newId, readTrace } from '@assay/runtime';
 import type { RouteAccess } from './access.ts';
 import { type Caller, type HeldKeys, LOCAL_CALLER } from './access-snapshot.ts';
 import type { App } from './app.ts';
@@ -130,21 +130,19 @@ export function createExchange(state: AppState, recorder: HttpRecorder, options:
       };
       return { error, statusCode: rendered.statusCode, text: JSON.stringify(rendered.body), headers };
     },
-    logFailure({ error, statusCode }, { id: requestId, method, url }) {
+    logFailure({ error, statusCode }, request) {
       if (statusCode < 500) {
-        log.debug({ requestId, err: error, method, url }, 'request refused');
+        if (log.isLevelEnabled('debug')) log.debug(failureLine(error, request), 'request refused');
         return;
       }
       const heldBack = severe.take();
       const level = error.code === 'INTERNAL' ? 'error' : 'warn';
-      if (heldBack !== undefined) log[level]({ requestId, err: error, method, url, heldBack }, 'request failed');
+      if (heldBack !== undefined) log[level]({ ...failureLine(error, request), heldBack }, 'request failed');
     },
     answered(route, { id: requestId, method, headers }, caller, statusCode, elapsedMs) {
       recorder.answered(route, method, statusCode, elapsedMs / 1000);
       const level = logsRequest.take() ? 'info' : 'debug';
       if (!answers.isLevelEnabled(level)) return;
-      const { traceparent } = headers;
-      const traceId = parseTraceparent(typeof traceparent === 'string' ? traceparent : undefined)?.traceId;
       const line = {
         requestId,
         method,
@@ -152,7 +150,7 @@ export function createExchange(state: AppState, recorder: HttpRecorder, options:
         statusCode,
         durationMs: Math.round(elapsedMs * 1000) / 1000,
         ...(caller?.keyId == null ? {} : { principal: caller.principal, keyId: caller.keyId }),
-        ...(traceId === undefined ? {} : { traceId }),
+        ...traceIdOf(headers),
       };
       answers[level](line, 'answered');
     },
@@ -167,6 +165,16 @@ export function createExchange(state: AppState, recorder: HttpRecorder, options:
       if (connection !== undefined) connection.inFlight--;
     },
   };
+}
+
+function failureLine(err: AssayError, { id: requestId, method, url, headers }: RequestHead) {
+  return { requestId, err, method, url, ...traceIdOf(headers) };
+}
+
+/** For a line of the log; nothing where the caller sent no trace. */
+function traceIdOf(headers: IncomingHttpHeaders): { readonly traceId?: string } {
+  const trace = readTrace(headers);
+  return trace === undefined ? {} : { traceId: trace.traceId };
 }
 
 const exchanges = new WeakMap<Server, Exchange>();

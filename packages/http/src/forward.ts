@@ -13,7 +13,14 @@ export interface ForwardOptions {
 }
 
 /** What describes a body or a wish; everything else, credentials and connection above all, is between the two of us. */
-const REQUEST_HEADERS = ['accept', 'content-type', 'content-length', 'traceparent', 'assay-timeout-ms'] as const;
+const REQUEST_HEADERS = [
+  'accept',
+  'content-type',
+  'content-length',
+  'traceparent',
+  'tracestate',
+  'assay-timeout-ms',
+] as const;
 const RESPONSE_HEADERS = ['content-type', 'content-length', 'retry-after'] as const;
 
 /**

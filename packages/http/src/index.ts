@@ -44,3 +44,4 @@ export { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
 export { type ListenOptions, listen, listenBeside } from './listen.ts';
 export { httpMetrics } from './metrics.ts';
 export { describeOpenApi, type OpenApiDescription, type OpenApiDocument } from './openapi.ts';
+export { passTracesOn } from './trace-calls.ts';

@@ -1,14 +1,15 @@
 /** From a recorded job to what the launcher is given. */
 import { randomBytes } from 'node:crypto';
 import { JOB_TOKEN_VARIABLE, type LaunchRequest } from '@assay/jobs';
+import { traceVariables } from '@assay/runtime';
 import { registryDoorPath } from './http/registry-door.ts';
 import type { JobKind, JobOf, JobTypes, LaunchPlace, Resolution } from './kind.ts';
 import { launchResources } from './resources.ts';
-import type { Jobs } from './store/jobs.ts';
+import type { Jobs, RunnableJob } from './store/jobs.ts';
 
 /** Each attempt has a token of its own, recorded by its digest before the launch; all have what the first one resolved. */
 export async function prepareLaunch<T extends JobTypes>(
-  recorded: JobOf<T>,
+  { job: recorded, trace }: Pick<RunnableJob<T>, 'job' | 'trace'>,
   kind: JobKind<T>,
   jobs: Jobs<T>,
   place: Omit<LaunchPlace<T>, 'registryUrl'>,
@@ -22,7 +23,7 @@ export async function prepareLaunch<T extends JobTypes>(
   return {
     spec,
     timeoutMs: place.config.jobTimeoutMs,
-    environment: { ...environment, [JOB_TOKEN_VARIABLE]: token },
+    environment: { ...environment, ...traceVariables(trace), [JOB_TOKEN_VARIABLE]: token },
     ...(resources === undefined ? {} : { resources: launchResources(resources) }),
   };
 }

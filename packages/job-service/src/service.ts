@@ -11,7 +11,9 @@ import { type JobRunner, type Launcher, type Lifecycle, nextLifecycle, startJobR
 import {
   createLogger,
   createRegistry as createMetricsRegistry,
+  currentTrace,
   environmentName,
+  inTrace,
   type Logger,
   lockDataDir,
   type Service,
@@ -96,7 +98,11 @@ function assemble<T extends JobTypes>(
   const { launcher, sharedDir } = launchers;
   const metrics = createMetricsRegistry();
   const observer = kind.observe(metrics);
-  const registry = createRegistryClient({ url: config.registryUrl, bearerToken: config.serviceKey?.reveal() });
+  const registry = createRegistryClient({
+    url: config.registryUrl,
+    bearerToken: config.serviceKey?.reveal(),
+    trace: currentTrace,
+  });
   const watch = createJobWatch({ maxWaiters: config.maxWaiters });
   const jobs = createJobs({
     kind,
@@ -148,7 +154,7 @@ function assemble<T extends JobTypes>(
       runner = startJobRunner<RunnableJob<T>>({
         store: jobs,
         launcher,
-        prepare: ({ job }) => prepareLaunch(job, kind, jobs, place),
+        prepare: (job) => inTrace(job.trace, () => prepareLaunch(job, kind, jobs, place)),
         conclude: ({ job, reportedFailure }, exit) =>
           conclude({ result: job.result, failure: reportedFailure }, exit, job.attempts),
         onWaiting: ({ id }, reason) => jobs.tellWaiting(id, waiting(reason)),

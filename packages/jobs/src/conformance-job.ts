@@ -4,12 +4,15 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AssayError } from '@assay/contracts';
+import { currentTrace } from '@assay/runtime';
 import { JobError } from './failure.ts';
 import type { JobContext } from './job-entry.ts';
 
 export type Behaviour =
   | { readonly do: 'print'; readonly text: string }
   | { readonly do: 'print-environment' }
+  /** Of a call that it would make. */
+  | { readonly do: 'print-trace' }
   | { readonly do: 'print-slowly'; readonly lines: number }
   | { readonly do: 'fail'; readonly as: 'data' | 'configuration' | 'unavailable' | 'bug' | 'unheard-promise' }
   | { readonly do: 'exit'; readonly code: number }
@@ -38,6 +41,9 @@ export async function run(job: JobContext): Promise<void> {
     case 'print-environment':
       console.log(JSON.stringify(process.env));
       console.log(JSON.stringify(process.argv));
+      return;
+    case 'print-trace':
+      console.log(`a call has ${JSON.stringify(currentTrace() ?? null)}`);
       return;
     case 'print-slowly':
       for (let line = 0; line < behaviour.lines; line++) {

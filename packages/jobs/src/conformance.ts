@@ -167,6 +167,20 @@ export function describeLauncher(name: string, open: () => Promise<LauncherUnder
       }
     });
 
+    it('tells the trace of a job at the beginning of its log, and passes it on to its calls', async () => {
+      const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+      const environment = { TRACEPARENT: `00-${traceId}-00f067aa0ba902b7-01`, TRACESTATE: 'a=1' };
+      const traced = await launch({ do: 'print-trace' }, { environment });
+      const untraced = await launch({ do: 'print-trace' });
+      for (const id of [traced, untraced]) expect((await exitOf(launcher, id)).outcome).toBe('succeeded');
+      const [first, call] = (await logOf(launcher, traced)).split('\n');
+      expect(first).toMatch(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT\\S+Z trace ${traceId}$`));
+      expect(call).toMatch(
+        new RegExp(`"traceparent":"00-${traceId}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01","tracestate":"a=1"`),
+      );
+      expect(await logOf(launcher, untraced)).toBe('a call has null\n');
+    });
+
     it('follows a log until the job has ended, and misses nothing of it', async () => {
       const id = await launch({ do: 'print-slowly', lines: 20 });
       const log = await logOf(launcher, id, { follow: true });

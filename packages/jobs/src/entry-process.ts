@@ -3,6 +3,7 @@
  * particular to where it runs (a child process, a pod) is in `entries/`.
  */
 import { inspect } from 'node:util';
+import { inTrace, traceOfEnvironment } from '@assay/runtime';
 import { EXIT_CODES, exitCodeOf, toJobFailure } from './failure.ts';
 import type { JobContext, JobEntry } from './job-entry.ts';
 import type { LaunchExit } from './launcher.ts';
@@ -10,7 +11,7 @@ import type { LaunchExit } from './launcher.ts';
 export interface EntryProcess {
   /** The module with `run`. */
   readonly entryHref: string;
-  /** Reads what the job is given. What it throws fails the job. */
+  /** Reads what the job is given, and sets its environment where nobody has. What it throws fails the job. */
   readonly prepare: () => Promise<Omit<JobContext, 'signal'>>;
   /** Leaves word, synchronously: the process ends right after. */
   readonly leaveWord: (exit: LaunchExit) => void;
@@ -42,9 +43,12 @@ export async function runEntryProcess({ entryHref, prepare, leaveWord }: EntryPr
 
   try {
     const context = await prepare();
+    const trace = traceOfEnvironment(process.env);
+    // So that its log is found by the trace, as the lines of the services are.
+    if (trace !== undefined) process.stdout.write(`${new Date().toISOString()} trace ${trace.traceId}\n`);
     const entry: unknown = await import(entryHref);
     if (!isJobEntry(entry)) throw new TypeError(`${entryHref} exports no function "run"`);
-    await entry.run({ ...context, signal: stop.signal });
+    await inTrace(trace, () => entry.run({ ...context, signal: stop.signal }));
     ended = true;
     leaveWord({ outcome: 'succeeded', endedAtMs: Date.now() });
     process.exit(EXIT_CODES.succeeded);

@@ -3,7 +3,7 @@
  * takes the next step. It keeps nothing in memory that matters, so it goes on after kill -9 as if nothing had been.
  */
 import { AssayError, type JobFailure, type JobState } from '@assay/contracts';
-import type { Logger } from '@assay/runtime';
+import type { Logger, TraceContext } from '@assay/runtime';
 import { toJobFailure } from './failure.ts';
 import type { LaunchExit, Launcher, LaunchRequest, Observation } from './launcher.ts';
 import { canTake, type JobEvent, type Lifecycle, nextLifecycle } from './state-machine.ts';
@@ -12,6 +12,8 @@ import { canTake, type JobEvent, type Lifecycle, nextLifecycle } from './state-m
 export interface StoredJob extends Lifecycle {
   readonly id: string;
   readonly revision: number;
+  /** For the log. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** What a service's table of jobs must offer. */
@@ -78,7 +80,8 @@ export function startJobRunner<J extends StoredJob>(options: JobRunnerOptions<J>
     const next = nextLifecycle(job, event, limits);
     const saved = await store.save(job, next);
     if (saved) {
-      const fields = { job: job.id, state: next.state, attempts: next.attempts };
+      const trace = job.trace === undefined ? {} : { traceId: job.trace.traceId };
+      const fields = { job: job.id, state: next.state, attempts: next.attempts, ...trace };
       if (event.type === 'failed') log.warn({ ...fields, failure: event.failure }, 'job attempt failed');
       else log.info(fields, `job ${next.state}`);
       wake(); // its next step, or the next job's

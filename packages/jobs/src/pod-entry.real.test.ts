@@ -68,6 +68,14 @@ describe("the program of a job's container", () => {
     expect(argv).not.toContain('token-of-this-job');
   });
 
+  it('takes the trace of the job from there', async () => {
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const { output } = await run({ do: 'print-trace' }, { TRACEPARENT: `00-${traceId}-00f067aa0ba902b7-01` });
+    const [first, call] = output.split('\n');
+    expect(first).toContain(`Z trace ${traceId}`);
+    expect(call).toContain(`"traceparent":"00-${traceId}-`);
+  });
+
   it.each([
     ['configuration', 64, 'configuration'],
     ['data', 65, 'data'],

@@ -14,5 +14,6 @@ export * from './secret.ts';
 export * from './service.ts';
 export * from './thread-errors.ts';
 export * from './trace-context.ts';
+export * from './trace-scope.ts';
 export * from './version.ts';
 export * from './yaml.ts';

@@ -55,6 +55,13 @@ test.each(['csv', 'ndjson'] as const)(
     expect(predictionsLogged).toBeGreaterThan(ROWS / 20);
     expect(predictionsLogged).toBeLessThan(ROWS / 5);
     await vi.waitFor(() => expect(logged).toHaveLength(predictionsLogged), { timeout: 10_000 });
+    let log = '';
+    await batch.client.logs(job.id, (text) => {
+      log += text;
+    });
+    const traceId = /^\S+Z trace ([0-9a-f]{32})\n/.exec(log)?.[1];
+    expect(traceId).toBeDefined();
+    expect(new Set(logged.map((prediction) => prediction.traceId))).toEqual(new Set([traceId]));
     const metrics = await (await fetch(`${batch.url}/metrics`)).text();
     expect(metrics).toMatch(/assay_batch_predictions_total\{outcome="logged"\} [1-9]/);
     for (const stage of ['read', 'score', 'write']) {

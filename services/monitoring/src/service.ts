@@ -6,7 +6,15 @@ import { createRegistryClient, type RegistryClient } from '@assay/client';
 import { type Database, type Migration, openDatabase } from '@assay/database';
 import type { EventBus } from '@assay/events';
 import { drainAndClose, listen } from '@assay/http';
-import { createLogger, createMetrics, environmentName, type Logger, lockDataDir, type Service } from '@assay/runtime';
+import {
+  createLogger,
+  createMetrics,
+  currentTrace,
+  environmentName,
+  type Logger,
+  lockDataDir,
+  type Service,
+} from '@assay/runtime';
 import { type MonitoringConfig, monitoringConfig } from './config.ts';
 import { createMonitoringApp } from './http/app.ts';
 import type { Parts } from './http/parts.ts';
@@ -59,7 +67,11 @@ export async function createMonitoring(config: MonitoringConfig, deps: Monitorin
   const parquet = createParquet();
   opened.defer(() => parquet.close());
   const client = opened.use(
-    createRegistryClient({ url: config.registryUrl, bearerToken: config.serviceKey?.reveal() }),
+    createRegistryClient({
+      url: config.registryUrl,
+      bearerToken: config.serviceKey?.reveal(),
+      trace: currentTrace,
+    }),
   );
   const service = assemble(config, deps, { log, dir, database, files, parquet, client });
   const resources = opened.move();

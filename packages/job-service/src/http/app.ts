@@ -1,5 +1,5 @@
 /** The HTTP door of a service of jobs: the app with all its routes. */
-import { type Access, type App, createHttpApp, readyReport } from '@assay/http';
+import { type Access, type App, createHttpApp, passTracesOn, readyReport } from '@assay/http';
 import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
 import type { JobKind, JobTypes } from '../kind.ts';
 import { checkpointRoutes } from './checkpoint-routes.ts';
@@ -32,6 +32,7 @@ export function createJobApp<T extends JobTypes>({ kind, log, registry, access, 
       return readyReport({ database: true, keys: access?.ready() ?? true });
     },
   });
+  passTracesOn(app);
   app.register(async (scope) => registryDoor(scope, kind, parts));
   jobRoutes(app, kind, parts);
   reportRoutes(app, kind, parts);

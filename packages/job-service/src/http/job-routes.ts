@@ -4,7 +4,7 @@ import type { RegistryClient } from '@assay/client';
 import { AssayError, Id, Page, PageQuery } from '@assay/contracts';
 import type { Acting } from '@assay/events';
 import { type App, errorResponses } from '@assay/http';
-import { childTraceparent } from '@assay/runtime';
+import { childTrace } from '@assay/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { checkRequest } from '../check-request.ts';
@@ -180,7 +180,7 @@ function tooLong(waitMs: number, maxMs: number): AssayError {
 function actingBy({ caller, id, traceContext }: FastifyRequest): Acting {
   if (caller === null) throw new AssayError('INTERNAL', 'a route that writes must declare the scope that it needs');
   const { principal, keyId } = caller;
-  return { principal, keyId, requestId: id, traceparent: childTraceparent(traceContext) };
+  return { principal, keyId, requestId: id, ...childTrace(traceContext) };
 }
 
 /** Aborted when the caller goes away before the answer was sent. */

@@ -1,4 +1,4 @@
-import { type JobFailure, matches, ToldFact } from '@assay/contracts';
+import { type Event, type JobFailure, matches, ToldFact } from '@assay/contracts';
 import { openDatabase } from '@assay/database';
 import { outboxMigration } from '@assay/events';
 import { type Lifecycle, nextLifecycle } from '@assay/jobs';
@@ -80,8 +80,8 @@ describe('a recorded job', () => {
     expect(await jobs.get(job.id)).toEqual(job);
     expect((await only(jobs)).job).toEqual(job);
     expect(await jobs.create(request, ADA)).not.toHaveProperty('specSource');
-    const [event] = await outboxOf(url, 'assay.jobs.v1');
-    expect(event).toMatchObject({ subject: job.id, data: { specSource } });
+    const made = (await outboxOf(url)).find(({ topic }) => topic === 'assay.jobs.v1');
+    expect(made?.event).toMatchObject({ subject: job.id, data: { specSource } });
     const [fact] = await toldFacts(url);
     expect(fact?.details).toMatchObject({ specName: 'nightly', specRevision: 3 });
   });
@@ -93,6 +93,25 @@ describe('a recorded job', () => {
     expect(second.id).toBe(first.id);
     expect(changed).toHaveLength(1);
     expect((await jobs.create(request, ADA)).id).not.toBe(first.id);
+  });
+
+  test('has the trace of what made it, with its events and the entry of its end', async () => {
+    const url = await newDatabase(opened);
+    const jobs = await open(url);
+    const { traceparent } = ADA;
+    const { id } = await jobs.create(request, { ...ADA, tracestate: 'a=1' });
+    const seen = await only(jobs);
+    expect(seen.trace).toEqual({ traceId: '1'.repeat(32), spanId: '2'.repeat(16), sampled: false, state: 'a=1' });
+    await jobs.save(seen, start(seen));
+    const job = await only(jobs);
+    await jobs.save(job, { ...job, state: 'succeeded' });
+    const told = (await outboxOf(url)).map(({ event }) => event);
+    const types = ['job.queued', 'audit.fact', 'job.starting', 'job.succeeded', 'audit.fact'];
+    expect(told.map(({ type }) => type)).toEqual(types.map((type) => `assay.${type}.v1`));
+    expect(told.filter(({ subject }) => subject === id)).toEqual(told);
+    for (const { traceparent: of = '', tracestate } of told) {
+      expect([of.slice(0, 36), tracestate]).toEqual([traceparent.slice(0, 36), 'a=1']);
+    }
   });
 
   test('is listed newest first, a page at a time', async () => {
@@ -176,17 +195,19 @@ describe('a recorded job', () => {
   });
 });
 
-/** What waits in the outbox for the audit chain. */
-async function toldFacts(url: string): Promise<ToldFact[]> {
-  return (await outboxOf(url, 'assay.audit.v1')).map(({ data }) => data as ToldFact); // checked by the caller
-}
-
-async function outboxOf(url: string, wanted: string): Promise<{ readonly subject: string; readonly data: unknown }[]> {
+/** What waits in the outbox, by its topic. */
+async function outboxOf(url: string): Promise<{ readonly topic: string; readonly event: Event }[]> {
   await using database = await openDatabase<{ outbox: { position: number; topic: string; event: string } }>(url, {
     migrations: kind.migrations,
   });
   const rows = await database.db.selectFrom('outbox').selectAll().orderBy('position').execute();
-  return rows.filter(({ topic }) => topic === wanted).map(({ event }) => JSON.parse(event));
+  return rows.map(({ topic, event }) => ({ topic, event: JSON.parse(event) }));
+}
+
+/** What waits there for the audit chain. */
+async function toldFacts(url: string): Promise<ToldFact[]> {
+  const told = (await outboxOf(url)).filter(({ topic }) => topic === 'assay.audit.v1');
+  return told.map(({ event }) => event.data as ToldFact); // checked by the caller
 }
 
 describe('a running job', () => {
@@ -301,7 +322,7 @@ test('jobs that were recorded before jobs had datasets, or named their spec, are
   await old.db.insertInto('jobs').values(values).execute();
   await old.close();
   const jobs = await open(url);
-  expect(await only(jobs)).toMatchObject({ id: 'job_old', state: 'running', revision: 3 });
+  expect(await only(jobs)).toMatchObject({ id: 'job_old', state: 'running', revision: 3, trace: undefined });
   const job = await jobs.get('job_old');
   expect(job).toMatchObject({ revision: 7, version: VERSION, dataset: null });
   expect(job).not.toHaveProperty('specSource');

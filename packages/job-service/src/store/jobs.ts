@@ -12,7 +12,7 @@ import {
 import type { Database } from '@assay/database';
 import { type Acting, newEvent, tellAudit, writeOutbox } from '@assay/events';
 import { isFinished, type JobStore, type Lifecycle, NEW_JOB, type StoredJob } from '@assay/jobs';
-import { childTraceparent, newId } from '@assay/runtime';
+import { childTrace, newId, readTrace, type TraceContext } from '@assay/runtime';
 import type { Selectable, Transaction } from 'kysely';
 import type { CreateJobOf, JobKind, JobOf, JobTypes, Resolution } from '../kind.ts';
 import type { JobsTable, JobTables, ResolvedColumn } from './tables.ts';
@@ -22,6 +22,8 @@ type Row = Omit<Selectable<JobsTable>, 'version'> & { readonly version?: string 
 /** A job as the runner needs it. */
 export interface RunnableJob<T extends JobTypes> extends StoredJob {
   readonly job: JobOf<T>;
+  /** That of the request that made it; undefined for a job of before traces were kept. */
+  readonly trace: TraceContext | undefined;
   readonly reportedFailure: JobFailure | null;
 }
 
@@ -95,7 +97,7 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
       .where('id', '=', row.id)
       .execute();
     const job = toJob(changed);
-    if (options.announce) await announce(trx, kind.name, job);
+    if (options.announce) await announce(trx, kind.name, job, row);
     return job;
   }
 
@@ -122,7 +124,7 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
     if (isFinished(next.state)) {
       const failure = next.failure === null ? {} : { failure: next.failure.kind };
       const details = { state: next.state, attempts: next.attempts, ...failure };
-      await tellAudit(trx, asService(kind.name), { action: 'job.end', job, details });
+      await tellAudit(trx, asService(kind.name, row), { action: 'job.end', job, details });
     }
     return job;
   }
@@ -174,10 +176,12 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
           ended_at: null,
           dataset: null,
           spec_source: specSource === undefined ? null : JSON.stringify(specSource),
+          traceparent: acting.traceparent,
+          tracestate: acting.tracestate ?? null,
         };
         await trx.insertInto('jobs').values(row).execute();
         const job = toJob(row);
-        await announce(trx, kind.name, job);
+        await announce(trx, kind.name, job, row);
         // The digest: a spec may be large, and the job shows it.
         const details = {
           specSha256: sha256(canonicalJson(spec)).toString('hex'),
@@ -308,8 +312,8 @@ export function createJobs<T extends JobTypes>({ kind, database, onChange, onMov
 }
 
 /** What nobody asked for the service does in its own name. */
-function asService(name: string): Acting {
-  return { principal: name, keyId: null, requestId: newId('req'), traceparent: childTraceparent(undefined) };
+function asService(name: string, row: Row): Acting {
+  return { principal: name, keyId: null, requestId: newId('req'), ...childTrace(readTrace(row)) };
 }
 
 function requireToken(row: Row, token: string): void {
@@ -326,15 +330,16 @@ async function announce<T extends JobTypes>(
   trx: Transaction<JobTables>,
   service: string,
   job: JobOf<T>,
+  row: Row,
 ): Promise<void> {
-  const event = newEvent({
+  const facts = {
     source: `/assay/${service}`,
     type: `assay.job.${job.state}.v1`,
     subject: job.id,
     sequence: job.revision,
     data: job,
-  });
-  await writeOutbox(trx, TOPICS.jobs, [event]);
+  };
+  await writeOutbox(trx, TOPICS.jobs, [newEvent(facts, childTrace(readTrace(row)))]);
 }
 
 function resolvedColumns<T extends JobTypes>({ resolve }: Pick<JobKind<T>, 'resolve'>) {
@@ -373,6 +378,7 @@ function readers<T extends JobTypes>(kind: Pick<JobKind<T>, 'name' | 'resolve'>)
     id: row.id,
     revision: row.lifecycle_revision,
     job: toJob(row),
+    trace: readTrace(row),
     reportedFailure: row.reported_failure === null ? null : fromJson<JobFailure>(row.reported_failure),
   });
 

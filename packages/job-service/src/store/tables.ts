@@ -30,6 +30,9 @@ export interface JobsTable {
   dataset: string | null;
   /** SpecReference as JSON; null where the spec came with the request. */
   spec_source: string | null;
+  /** W3C trace context of what made it: for its events, its attempts and their calls. */
+  traceparent: string | null;
+  tracestate: string | null;
 }
 
 /** What is resolved when a job first starts, under the names that the job shows it by. */

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { createBatchClient, createRegistryClient } from '@assay/client';
 import { AssayError, type LogBatchPredictions, parse } from '@assay/contracts';
 import { JOB_TOKEN_VARIABLE, type JobContext, JobError } from '@assay/jobs';
+import { currentTrace } from '@assay/runtime';
 import { DataError } from '@assay/tables';
 import { JobInput } from '../job/job-input.ts';
 import type { JobCheckpoints } from '../job/output-dataset.ts';
@@ -17,14 +18,14 @@ export async function run({ spec, dir, signal }: JobContext): Promise<void> {
   const token = process.env[JOB_TOKEN_VARIABLE];
   if (token === undefined)
     throw new AssayError('INTERNAL', `${JOB_TOKEN_VARIABLE} is not set; a job is started by the launcher`);
-  await using batch = createBatchClient({ url: input.batchUrl, bearerToken: token });
+  await using batch = createBatchClient({ url: input.batchUrl, bearerToken: token, trace: currentTrace });
   const report = createReporter({
     push: (progress) => batch.putProgress(input.jobId, progress, { signal }),
     write: (line) => process.stdout.write(`${new Date().toISOString()} ${line}\n`),
   });
   try {
     const packageDir = await fetchPackage({ ...input, packagesDir: resolve(dir, input.packagesDir) }, token, signal);
-    await using registry = createRegistryClient({ url: input.registryUrl, bearerToken: token });
+    await using registry = createRegistryClient({ url: input.registryUrl, bearerToken: token, trace: currentTrace });
     const checkpoints: JobCheckpoints = {
       list: () => batch.listCheckpoints(input.jobId, { signal }),
       put: (number, entry) => batch.putCheckpoint(input.jobId, number, entry, { signal }),
@@ -56,7 +57,7 @@ async function fetchPackage(
   );
   if (isThere) return dir; // what is in it is checked when it is opened
   await mkdir(packagesDir, { recursive: true });
-  await using registry = createRegistryClient({ url: registryUrl, bearerToken: token });
+  await using registry = createRegistryClient({ url: registryUrl, bearerToken: token, trace: currentTrace });
   const { id, files } = await registry.getVersionById(version.versionId, { signal });
   await registry.downloadPackage({ id, files }, dir, { signal });
   return dir;

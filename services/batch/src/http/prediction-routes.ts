@@ -10,6 +10,7 @@ import {
 import { newEvent } from '@assay/events';
 import { type App, errorResponses } from '@assay/http';
 import { JobParams, type PartsOf, tokenOf } from '@assay/job-service';
+import { childTrace } from '@assay/runtime';
 import Type from 'typebox';
 import type { Batch } from '../kind.ts';
 
@@ -40,6 +41,7 @@ export function predictionRoutes(app: App, parts: PartsOf<Batch>): void {
       if (version === null) throw new AssayError('FAILED_PRECONDITION', `job "${id}" has no version yet`);
       const { executionClass, predictions } = request.body;
       const at = Date.now();
+      const trace = request.traceContext;
       const entries = predictions.map(
         (prediction): PredictionEntry => ({
           ...prediction,
@@ -51,16 +53,18 @@ export function predictionRoutes(app: App, parts: PartsOf<Batch>): void {
           routingRevision: 0,
           ...version,
           executionClass,
+          ...(trace === undefined ? {} : { traceId: trace.traceId }),
         }),
       );
       const data: PredictionsLogged = { predictions: entries };
-      const event = newEvent({
+      const facts = {
         source: '/assay/batch',
         type: PREDICTIONS_LOGGED,
         subject: predictions[0]?.id ?? id, // any that spreads the events will do
         sequence: 0,
         data,
-      });
+      };
+      const event = newEvent(facts, trace === undefined ? {} : childTrace(trace));
       await bus.publish(TOPICS.predictions, [event], { signal: AbortSignal.timeout(PUBLISH_TIMEOUT_MS) });
       return reply.code(204).send(null);
     },

@@ -1,7 +1,7 @@
 /** `POST /v1/outcomes`: what predictions turned out to be. They are passed on; what is made of them is monitoring's. */
 import { AssayError, OutcomesReported, ReportOutcomes } from '@assay/contracts';
 import type { App } from '@assay/http';
-import { parseTimeoutMs, TIMEOUT_HEADER } from '@assay/runtime';
+import { childTrace, parseTimeoutMs, TIMEOUT_HEADER } from '@assay/runtime';
 import type { Convergence } from '../domain/convergence.ts';
 import { reportOutcomes } from '../outcomes/report-outcomes.ts';
 import type { EventSink } from '../predictions/prediction-log.ts';
@@ -30,7 +30,7 @@ export function addOutcomeRoutes(app: App, { convergence, sink, reported }: Outc
       },
     },
     async (request, reply) => {
-      const { body, caller, headers } = request;
+      const { body, caller, headers, traceContext } = request;
       const { endpoint, outcomes } = body;
       const mayNot = caller?.endpoints != null && !caller.endpoints.has(endpoint);
       if (mayNot) {
@@ -45,7 +45,12 @@ export function addOutcomeRoutes(app: App, { convergence, sink, reported }: Outc
         );
       }
       const signal = AbortSignal.timeout(parseTimeoutMs(headers[TIMEOUT_HEADER], DEFAULT_TIMEOUT_MS));
-      const reporter = { endpointId: status.wanted.id, principal: caller?.principal ?? 'unknown', nowMs: Date.now() };
+      const reporter = {
+        endpointId: status.wanted.id,
+        principal: caller?.principal ?? 'unknown',
+        nowMs: Date.now(),
+        trace: traceContext === undefined ? {} : childTrace(traceContext),
+      };
       try {
         await reportOutcomes(sink, body, reporter, signal);
       } catch (cause) {

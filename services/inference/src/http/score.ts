@@ -46,14 +46,19 @@ export function createScore({ dataplane, predictions, ...limits }: ScoringRoutes
       }),
     );
     const id = newId('prd');
-    predictions?.draw(scored, body.length)?.log({
-      door: 'rest',
-      idOf: (row) => predictionId(id, row),
-      recordOf(row) {
-        const signature = scored.variant.live?.loaded.signature;
-        return signature === undefined ? undefined : (read ?? readWhole(signature)).records[row];
-      },
-    });
+    const drawn = predictions?.draw(scored, body.length);
+    if (drawn !== undefined) {
+      const { traceparent } = request.raw.headers;
+      drawn.log({
+        door: 'rest',
+        idOf: (row) => predictionId(id, row),
+        recordOf(row) {
+          const signature = scored.variant.live?.loaded.signature;
+          return signature === undefined ? undefined : (read ?? readWhole(signature)).records[row];
+        },
+        traceparentOf: () => traceparent,
+      });
+    }
     const answer = { statusCode: 200, text: writeScoreResponse(scored, id), headers: JSON_HEADERS } as const;
     return encodeAnswer(request.raw.headers, answer);
   };

@@ -49,6 +49,15 @@ export function open(value: Buffer, headers: Headers, signature: Signature): Ope
   return openStructured(value, mediaType(headers['content-type']), signature);
 }
 
+/**
+ * The trace that a record came by: the header `traceparent`, which tracing producers write; where there is none, the
+ * attribute of the event (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md).
+ */
+export function traceparentOf(envelope: Envelope, headers: Headers): unknown {
+  const header = headers.traceparent ?? (envelope.mode === 'binary' ? headers.ce_traceparent : undefined);
+  return header === undefined && envelope.mode === 'structured' ? envelope.attributes.traceparent : header;
+}
+
 function openStructured(value: Buffer, contentType: string | undefined, signature: Signature): Opened {
   if (contentType !== `${STRUCTURED}+json`) throw unsupported(String(contentType));
   const event = readJson(value, signature);

@@ -171,6 +171,36 @@ test.each([
   expect(await versions()).toEqual(first);
 });
 
+describe('the trace of a prediction', () => {
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const other = `00-${'c'.repeat(32)}-${'d'.repeat(16)}-01`;
+  const event = { specversion: '1.0', id: 'e', source: '/s', type: 't' };
+  const binary = { ce_specversion: '1.0', ce_id: 'e', ce_source: '/s', ce_type: 't' };
+  const structured = { 'content-type': 'application/cloudevents+json' };
+  test.each([
+    ['its header', { x: 1 }, { traceparent }, traceparent],
+    ['the attribute of its event in binary mode', { x: 1 }, { ...binary, ce_traceparent: traceparent }, traceparent],
+    [
+      'the attribute of its event in structured mode',
+      { ...event, traceparent, data: { x: 1 } },
+      structured,
+      traceparent,
+    ],
+    [
+      'its header, before that',
+      { ...event, traceparent: other, data: { x: 1 } },
+      { ...structured, traceparent },
+      traceparent,
+    ],
+    ['nothing, where it has none', { x: 1 }, {}, undefined],
+    ['nothing, where it has the attribute and is no event', { x: 1 }, { ce_traceparent: traceparent }, undefined],
+  ])('is that of %s', async (_, value, headers, expected) => {
+    const { score } = await serve(one);
+    const [judged] = await score(records([value]).map((record) => ({ ...record, headers })));
+    expect([judged?.outcome, judged?.prediction?.traceparent]).toEqual(['result', expected]);
+  });
+});
+
 test('the id of a prediction is of its pipeline, cluster, topic, partition, offset and time', () => {
   const [record] = records([{ x: 1 }]);
   if (record === undefined) throw new Error('one record was made');

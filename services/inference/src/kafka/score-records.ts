@@ -10,7 +10,7 @@ import type { Dataplane, Scored } from '../domain/dataplane.ts';
 import { chooseVariant, type ServedEndpoint, type ServedVariant } from '../domain/routing-table.ts';
 import { ROUTING_KEY_HEADER } from '../http/caller.ts';
 import { readJson } from '../http/read-json.ts';
-import { bareEnvelope, type Envelope, open } from './cloud-events.ts';
+import { bareEnvelope, type Envelope, open, traceparentOf } from './cloud-events.ts';
 import type { RunnablePipeline } from './pipelines.ts';
 import { deadLetterOf, resultOf, tombstoneOf } from './results.ts';
 import type { StreamPrediction } from './stream-log.ts';
@@ -139,7 +139,8 @@ async function scoreGroup(
     const { input, value, at } = placed;
     const id = scorer.predictionId(input);
     const record = resultOf(pipeline, input, envelope, { id, scored, outputs: outputs.record(firstRow + i) }, nowMs);
-    const prediction = { id, atMs: nowMs, features, scored, row: i, sizeBytes: value.length };
+    const traceparent = traceparentOf(envelope, input.headers);
+    const prediction = { id, atMs: nowMs, features, scored, row: i, sizeBytes: value.length, traceparent };
     judged[at] = { outcome: 'result', record, prediction };
   });
 }

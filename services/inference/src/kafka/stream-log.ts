@@ -13,6 +13,8 @@ export interface StreamPrediction {
   /** Its own among them. */
   readonly row: number;
   readonly sizeBytes: number;
+  /** As it came with the record. */
+  readonly traceparent: unknown;
 }
 
 /** What is logged of a chunk. */

@@ -1,12 +1,15 @@
 /** Outcomes on their way to the event log: one event each, so that those of a prediction keep their order. */
 import { createHash } from 'node:crypto';
 import { type Event, OUTCOME_REPORTED, type ReportedOutcome, type ReportOutcomes, TOPICS } from '@assay/contracts';
+import type { TraceFields } from '@assay/runtime';
 import type { EventSink } from '../predictions/prediction-log.ts';
 
 export interface Reporter {
   readonly endpointId: string;
   readonly principal: string;
   readonly nowMs: number;
+  /** Of the report, where it is part of one. */
+  readonly trace: Partial<TraceFields>;
 }
 
 /** Resolves when all are durable. */
@@ -23,7 +26,7 @@ export async function reportOutcomes(
 function eventOf(
   endpoint: string,
   { predictionId, value, at }: ReportOutcomes['outcomes'][number],
-  { endpointId, principal, nowMs }: Reporter,
+  { endpointId, principal, nowMs, trace }: Reporter,
 ): Event {
   return {
     specversion: '1.0',
@@ -34,6 +37,7 @@ function eventOf(
     time: new Date(nowMs).toISOString(),
     datacontenttype: 'application/json',
     sequence: 0,
+    ...trace,
     data: {
       predictionId,
       endpointId,

@@ -6,7 +6,7 @@ import {
   type PredictionEntry,
   type PredictionsLogged,
 } from '@assay/contracts';
-import { newId } from '@assay/runtime';
+import { newId, readTrace } from '@assay/runtime';
 import { exactJson, exactOutputs } from '@assay/scoring';
 import type { Scored } from '../domain/dataplane.ts';
 
@@ -25,13 +25,17 @@ export interface PredictionToLog {
   readonly scored: Scored;
   /** Of `scored`. */
   readonly row: number;
+  /** As it came with what asked; ignored where it is none. */
+  readonly traceparent: unknown;
 }
 
 /** Undefined where it has no form: no record, or a version that is unloaded by now. */
-export function predictionEntry({ id, atMs, door, record, scored, row }: PredictionToLog): PredictionEntry | undefined {
+export function predictionEntry(prediction: PredictionToLog): PredictionEntry | undefined {
+  const { id, atMs, door, record, scored, row, traceparent } = prediction;
   const { endpoint, variant, rows } = scored;
   const loaded = variant.live?.loaded;
   if (record === undefined || loaded === undefined) return undefined;
+  const trace = readTrace({ traceparent });
   return {
     id,
     at: atMs,
@@ -44,6 +48,7 @@ export function predictionEntry({ id, atMs, door, record, scored, row }: Predict
     digest: variant.version.digest,
     routingRevision: endpoint.endpoint.revision,
     executionClass: String(loaded.details.executionClass),
+    ...(trace === undefined ? {} : { traceId: trace.traceId }),
     ...(rows.cached?.has(row) === true ? { cached: true } : {}),
     record: exactJson(record),
     outputs: exactOutputs(loaded.signature, rows.outputs, rows.firstRow + row),

@@ -29,6 +29,8 @@ export interface LoggedRequest {
   idOf(row: number): string;
   /** A row as a named record; undefined where it has no such form. Called later: it must not look at what changes. */
   recordOf(row: number): unknown;
+  /** The `traceparent` that a row was asked with, as it came. Called later, too. */
+  traceparentOf?(row: number): unknown;
 }
 
 /** Rows of a request that are to be logged. */
@@ -191,8 +193,8 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
 
   function entryOf({ scored, request, atMs }: Drawn, row: number): PredictionEntry | undefined {
     try {
-      const record = request.recordOf(row);
-      const entry = predictionEntry({ id: request.idOf(row), atMs, door: request.door, record, scored, row });
+      const [id, record, traceparent] = [request.idOf(row), request.recordOf(row), request.traceparentOf?.(row)];
+      const entry = predictionEntry({ id, atMs, door: request.door, record, scored, row, traceparent });
       if (entry !== undefined && entry.record.length + entry.outputs.length <= MAX_EVENT_CHARACTERS) return entry;
       dropped(entry === undefined ? 'unrepresentable' : 'too_large', 1);
     } catch (error) {

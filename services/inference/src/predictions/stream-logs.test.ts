@@ -8,6 +8,10 @@ import type { LoggedRequest } from './prediction-log.ts';
 import { shareOf } from './sampling.ts';
 import { createOfferingLog, createTransactionLog, type TransactionLogOptions } from './stream-logs.ts';
 
+const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
+/** As a record of Kafka has it. */
+const TRACEPARENT = Buffer.from(`00-${TRACE_ID}-00f067aa0ba902b7-01`);
+
 async function watched(options: Partial<TransactionLogOptions> = {}) {
   const counted = new Map<string, number>();
   const count = (what: string, rows: number) => counted.set(what, (counted.get(what) ?? 0) + rows);
@@ -26,7 +30,9 @@ async function watched(options: Partial<TransactionLogOptions> = {}) {
 function predictions(count: number, features: (row: number) => unknown = (x) => ({ x })): StreamPrediction[] {
   const rows = scored(count);
   return Array.from({ length: count }, (_, row) => {
-    return { id: `p-${row}`, atMs: 1_700_000_000_000, features: () => features(row), scored: rows, row, sizeBytes: 10 };
+    const traceparent = row === 1 ? TRACEPARENT : undefined;
+    const asked = { features: () => features(row), traceparent, sizeBytes: 10 };
+    return { id: `p-${row}`, atMs: 1_700_000_000_000, scored: rows, row, ...asked };
   });
 }
 
@@ -46,6 +52,12 @@ test('what is drawn is in the records of the transaction, and counts once that i
   expect(counted).toEqual(new Map());
   drawn.committed();
   expect(counted).toEqual(new Map([['logged', 3]]));
+});
+
+test('each has the trace of its record', async () => {
+  const { log } = await watched();
+  const entries = entriesOf(log.draw('flights', predictions(3)).records);
+  expect(entries.map(({ traceId }) => traceId)).toEqual([undefined, TRACE_ID, undefined]);
 });
 
 test('the share is that of the endpoint', async () => {
@@ -121,4 +133,5 @@ test('with another event log they are offered like those of a request, once thei
     ['kafka', 'p-0', { x: 0 }],
   ]);
   expect(offered.map(({ sizeBytes }) => sizeBytes)).toEqual([20, 10]);
+  expect([0, 1].map((row) => offered[0]?.traceparentOf?.(row))).toEqual([undefined, TRACEPARENT]);
 });

@@ -29,9 +29,9 @@ export async function createTransactionLog(options: TransactionLogOptions): Prom
   const { ensureEventTopic, toKafkaRecord } = await import('@assay/events/kafka-records');
   const rate = createRate(options.maxRowsPerSecond);
 
-  function entryOf({ id, atMs, features, scored, row }: StreamPrediction): PredictionEntry | undefined {
+  function entryOf({ features, ...prediction }: StreamPrediction): PredictionEntry | undefined {
     try {
-      const entry = predictionEntry({ id, atMs, door: 'kafka', record: features(), scored, row });
+      const entry = predictionEntry({ ...prediction, door: 'kafka', record: features() });
       if (entry === undefined) dropped('unrepresentable', 1);
       return entry;
     } catch (error) {
@@ -98,6 +98,7 @@ export function createOfferingLog(log: PredictionLog): StreamLog {
             door: 'kafka',
             idOf: (row) => rows[row]?.id ?? '',
             recordOf: (row) => rows[row]?.features(),
+            traceparentOf: (row) => rows[row]?.traceparent,
           });
         }
       },

@@ -1,5 +1,5 @@
 /** The monitoring service's HTTP door: the app with all its routes. */
-import { type Access, type App, createHttpApp, readyReport } from '@assay/http';
+import { type Access, type App, createHttpApp, passTracesOn, readyReport } from '@assay/http';
 import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
 import type { PartsOf } from './parts.ts';
 import { predictionRoutes } from './prediction-routes.ts';
@@ -30,6 +30,7 @@ export function createMonitoringApp({ log, registry, access, parts }: AppOptions
       return readyReport({ database: true, events: events(), keys: access?.ready() ?? true });
     },
   });
+  passTracesOn(app);
   predictionRoutes(app, parts);
   return app;
 }

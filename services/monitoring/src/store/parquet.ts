@@ -34,6 +34,7 @@ const COLUMNS = {
   record: 'VARCHAR',
   outputs: 'VARCHAR',
   cached: 'BOOLEAN',
+  traceId: 'VARCHAR',
 } as const satisfies Record<keyof PredictionEntry, string>;
 const NAMES = Object.keys(COLUMNS) as (keyof PredictionEntry)[]; // the keys of the object above
 

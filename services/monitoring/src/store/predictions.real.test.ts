@@ -93,6 +93,18 @@ describe('the prediction log', () => {
     expect(await log.get(entry(1).id, never)).toEqual(entry(1));
   });
 
+  test('keeps the trace that asked, beside files from before there was such a column', async () => {
+    const log = await open();
+    const traced = entry(1, { traceId: '4bf92f3577b34da6a3ce929d0e0e4736' });
+    await log.append([traced, entry(2)]);
+    expect(await log.get(traced.id, never)).toEqual(traced);
+    await log.roll(100, never);
+    expect(await log.list(everything, never)).toEqual([entry(2), traced]);
+    const [file = ''] = await parquetFiles();
+    await withoutColumn(join(dir, 'files', file), 'trace_id');
+    expect(await log.list(everything, never)).toEqual([entry(2), entry(1)]);
+  });
+
   test('finds it when its id is remembered no more', async () => {
     const log = await open();
     await log.append(entries(5));

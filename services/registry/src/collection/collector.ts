@@ -1,7 +1,7 @@
 /** Collects when it is asked to and, where a setting says so, by itself; counts what went. */
 import type { Collection } from '@assay/contracts';
 import { pause } from '@assay/events';
-import { childTraceparent, newId } from '@assay/runtime';
+import { childTrace, newId } from '@assay/runtime';
 import type { RegistryConfig } from '../config.ts';
 import { COLLECTOR } from '../domain/principals.ts';
 import type { RegistryMetrics } from '../metrics.ts';
@@ -74,8 +74,10 @@ export function startCollector(options: CollectorOptions): Collector {
     while (!stop.signal.aborted) {
       try {
         if (Date.now() - (await endedAt()) >= everyMs) {
-          const traceparent = childTraceparent(undefined);
-          await run({ principal: COLLECTOR, keyId: null, requestId: newId('req'), traceparent }, stop.signal);
+          await run(
+            { principal: COLLECTOR, keyId: null, requestId: newId('req'), ...childTrace(undefined) },
+            stop.signal,
+          );
         }
       } catch (err) {
         if (!stop.signal.aborted) log.warn({ err }, 'the collection ended early; it is tried again');

@@ -1,6 +1,6 @@
 /** Who calls, and whether they still wait. */
 import { AssayError, type Force } from '@assay/contracts';
-import { childTraceparent } from '@assay/runtime';
+import { childTrace } from '@assay/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Actor } from '../store/change.ts';
 
@@ -19,8 +19,8 @@ export function actorOf(request: FastifyRequest): Actor {
   if (caller === null) throw new AssayError('INTERNAL', 'a route that writes must declare the scope that it needs');
   const { principal, keyId } = caller;
   const commit = commitOf(request);
-  const traceparent = childTraceparent(request.traceContext);
-  return { principal, keyId, requestId: request.id, traceparent, ...(commit === undefined ? {} : { commit }) };
+  const trace = childTrace(request.traceContext);
+  return { principal, keyId, requestId: request.id, ...trace, ...(commit === undefined ? {} : { commit }) };
 }
 
 function commitOf({ headers }: FastifyRequest): string | undefined {

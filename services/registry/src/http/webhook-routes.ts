@@ -180,17 +180,10 @@ export function webhookRoutes(app: App, parts: PartsOf): void {
     async (request, reply) => {
       const { store, webhooks } = parts();
       const webhook = await requireWebhook(store.database.db, request.params.id);
-      const { traceparent, principal } = actorOf(request);
-      const data = { webhookId: webhook.id, sentBy: principal };
-      const ping = {
-        source: '/assay/registry',
-        type: WEBHOOK_PING,
-        subject: webhook.id,
-        sequence: 0,
-        traceparent,
-        data,
-      };
-      const message = messageOf(newEvent(ping));
+      const actor = actorOf(request);
+      const data = { webhookId: webhook.id, sentBy: actor.principal };
+      const ping = { source: '/assay/registry', type: WEBHOOK_PING, subject: webhook.id, sequence: 0, data };
+      const message = messageOf(newEvent(ping, actor));
       const beganAt = Date.now();
       const answer = await sendOnce(webhook, message, webhooks, callerGone(reply));
       const isDelivered = answer.error === undefined;

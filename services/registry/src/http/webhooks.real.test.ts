@@ -183,6 +183,37 @@ describe('a webhook gets', () => {
     ]);
   });
 
+  it('the trace of the change, in the headers as in the event', async () => {
+    const made = await makeWebhook({ events: ['assay.model.created.v1'] });
+    const [traceId, tracestate] = ['4bf92f3577b34da6a3ce929d0e0e4736', 'congo=t61rcWkgMzE,rojo=00f067aa0ba902b7'];
+    const traced = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, tracestate };
+    for (const headers of [traced, { traceparent: 'malformed', tracestate }]) {
+      const answer = await fetch(`${registry.url}/v1/models`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify({ name: `model-${++names}` }),
+      });
+      expect(answer.status).toBe(201);
+    }
+    expect((await fetch(`${registry.url}${path(made, '/test')}`, { method: 'POST', headers: traced })).status).toBe(
+      200,
+    );
+    await expect.poll(() => receiver.received.length, SOON).toBe(3);
+    const byType = (type: string) => receiver.received.filter(({ event }) => event.type === type);
+    const of = ({ headers: { traceparent, tracestate } }: Received) => ({ traceparent, tracestate });
+    const child = expect.stringMatching(new RegExp(`^00-${traceId}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`));
+    const [created, untraced] = byType('assay.model.created.v1').toSorted((a, b) =>
+      String(a.headers.tracestate).localeCompare(String(b.headers.tracestate)),
+    );
+    const [ping] = byType('assay.webhook.ping.v1');
+    if (created === undefined || untraced === undefined || ping === undefined) throw new Error('three were received');
+    for (const one of [created, ping]) expect(of(one)).toEqual({ traceparent: child, tracestate });
+    // What is malformed is ignored, its state too: a trace begins that nobody records.
+    expect(of(untraced)).toEqual({ traceparent: expect.stringMatching(/^00-(?!4bf9)[0-9a-f]{32}-[0-9a-f]{16}-00$/) });
+    for (const one of receiver.received)
+      expect(of(one)).toEqual(expect.objectContaining({ traceparent: one.event.traceparent }));
+  });
+
   it('only the types and models that it asks for, with the endpoints that serve them', async () => {
     const [wanted, other] = [await newModel(), await newModel()];
     const versions: Version[] = [];

@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AssayError } from '@assay/contracts';
 import { parseKeyText, secretSha256 } from '@assay/http';
-import { childTraceparent, newId } from '@assay/runtime';
+import { childTrace, newId } from '@assay/runtime';
 import { BOOTSTRAP, bootstrapRole } from '../domain/principals.ts';
 import { type Change, change, type Store } from './change.ts';
 import { hasAdmin, insertKey, markRevoked, touched } from './keys.ts';
@@ -71,7 +71,7 @@ export function applyBootstrapKeys(store: Store, keys: readonly BootstrapKey[]):
   const actor = {
     principal: BOOTSTRAP,
     requestId: newId('req'),
-    traceparent: childTraceparent(undefined),
+    ...childTrace(undefined),
     keyId: null,
   };
   return change(store, actor, async (change) => {

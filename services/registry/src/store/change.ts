@@ -5,20 +5,18 @@
 import { AssayError, type AuditFact, type Event, type RegistryEventType, TOPICS } from '@assay/contracts';
 import type { Database } from '@assay/database';
 import { newEvent, writeOutbox } from '@assay/events';
-import { newId } from '@assay/runtime';
+import { newId, type TraceFields } from '@assay/runtime';
 import type { Transaction } from 'kysely';
 import { appendAudit } from './audit.ts';
 import type { RegistryTables } from './tables.ts';
 import { queueDeliveries } from './webhook-queue.ts';
 
-/** Who acts, and the request by which they do. */
-export interface Actor {
+/** Who acts, and the request by which they do, with its trace: that of the events of the change. */
+export interface Actor extends TraceFields {
   readonly principal: string;
   /** Which of the principal's keys; null without one. */
   readonly keyId: string | null;
   readonly requestId: string;
-  /** W3C trace context, for the events of the change. */
-  readonly traceparent: string;
   /** The git commit that they say they act for. */
   readonly commit?: string;
 }
@@ -71,16 +69,8 @@ export async function change<T>(store: Store, actor: Actor, write: (change: Chan
         facts.push({ id: newId('aud'), at, principal, action, resource, requestId, details: all });
       },
       announce(type, subject, revision, resource) {
-        events.push(
-          newEvent({
-            source: '/assay/registry',
-            type,
-            subject,
-            sequence: revision,
-            traceparent: actor.traceparent,
-            data: resource,
-          }),
-        );
+        const facts = { source: '/assay/registry', type, subject, sequence: revision, data: resource };
+        events.push(newEvent(facts, actor));
       },
       rerouted() {
         rerouted = true;

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createWaker, leaseRow, pause, withLease } from '@assay/events';
-import { childTraceparent, type Logger, newId } from '@assay/runtime';
+import { childTrace, type Logger, newId } from '@assay/runtime';
 import { WEBHOOKS } from '../domain/principals.ts';
 import { verdictOf } from '../domain/webhook-retry.ts';
 import type { RegistryMetrics } from '../metrics.ts';
@@ -155,12 +155,7 @@ export function startWebhookDeliverer(options: DelivererOptions): { close(): Pro
   }
 
   async function disable(webhookId: string, reason: string): Promise<void> {
-    const actor = {
-      principal: WEBHOOKS,
-      keyId: null,
-      requestId: newId('req'),
-      traceparent: childTraceparent(undefined),
-    };
+    const actor = { principal: WEBHOOKS, keyId: null, requestId: newId('req'), ...childTrace(undefined) };
     await disableWebhook(store, actor, webhookId, reason);
     log.warn({ webhook: webhookId, reason }, 'a webhook is disabled: it gets nothing more until somebody enables it');
   }

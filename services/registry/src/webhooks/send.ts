@@ -1,5 +1,6 @@
 /** One attempt at a delivery: the secrets opened, the message signed at this moment, the answer waited for. */
-import { AssayError } from '@assay/contracts';
+import { AssayError, type Event } from '@assay/contracts';
+import { traceFieldsOf } from '@assay/runtime';
 import { signedHeaders } from '../domain/webhook-signature.ts';
 import type { WebhooksTable } from '../store/tables.ts';
 import { type Answer, post } from './post.ts';
@@ -22,7 +23,7 @@ export function requireSecrets({ secrets }: WebhookSending): SecretBox {
   );
 }
 
-/** Never throws: what goes wrong is the answer. */
+/** The headers have the trace of the event, as its attributes do. Never throws: what goes wrong is the answer. */
 export async function sendOnce(
   webhook: Pick<WebhooksTable, 'id' | 'url' | 'secret' | 'former_secret' | 'former_until'>,
   message: { readonly eventId: string; readonly body: string },
@@ -37,11 +38,13 @@ export async function sendOnce(
       webhook.former_secret !== null && now < (webhook.former_until ?? 0)
         ? [box.open(webhook.former_secret, webhook.id)]
         : [];
-    headers = signedHeaders([box.open(webhook.secret, webhook.id), ...former], {
+    const event: Event = JSON.parse(message.body); // by messageOf
+    const signed = signedHeaders([box.open(webhook.secret, webhook.id), ...former], {
       id: message.eventId,
       timestampSeconds: Math.floor(now / 1000),
       body: message.body,
     });
+    headers = { ...signed, ...traceFieldsOf(event) };
   } catch (error) {
     return { error: AssayError.from(error).message, durationMs: 0 };
   }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { createRegistryClient, createTrainingClient } from '@assay/client';
 import { AssayError, parse } from '@assay/contracts';
 import { JOB_TOKEN_VARIABLE, type JobContext, JobError } from '@assay/jobs';
+import { currentTrace } from '@assay/runtime';
 import { DataError } from '@assay/tables';
 import { JobInput } from '../job/job-input.ts';
 import { createReporter } from '../job/reporter.ts';
@@ -19,8 +20,8 @@ export async function run({ spec, dir, signal }: JobContext): Promise<void> {
   const token = process.env[JOB_TOKEN_VARIABLE];
   if (token === undefined)
     throw new AssayError('INTERNAL', `${JOB_TOKEN_VARIABLE} is not set; a job is started by the launcher`);
-  await using training = createTrainingClient({ url: input.trainingUrl, bearerToken: token });
-  await using registry = createRegistryClient({ url: input.registryUrl, bearerToken: token });
+  await using training = createTrainingClient({ url: input.trainingUrl, bearerToken: token, trace: currentTrace });
+  await using registry = createRegistryClient({ url: input.registryUrl, bearerToken: token, trace: currentTrace });
   const report = createReporter({
     push: (progress) => training.putProgress(input.jobId, progress, { signal }),
     write: (line) => process.stdout.write(`${new Date().toISOString()} ${line}\n`),

@@ -67,14 +67,19 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
       readCaller(request.raw, 'oip', receivedAtMs, { version, sizeBytes: body.length }),
     );
     const id = newId('prd');
-    predictions?.draw(scored, body.length)?.log({
-      door: 'oip',
-      idOf: (row) => predictionId(id, row),
-      recordOf: (row) => {
-        const signature = scored.variant.live?.loaded.signature;
-        return signature === undefined ? undefined : recordOfTensors(signature, readWhole(signature).inputs, row);
-      },
-    });
+    const drawn = predictions?.draw(scored, body.length);
+    if (drawn !== undefined) {
+      const { traceparent } = headers;
+      drawn.log({
+        door: 'oip',
+        idOf: (row) => predictionId(id, row),
+        recordOf: (row) => {
+          const signature = scored.variant.live?.loaded.signature;
+          return signature === undefined ? undefined : recordOfTensors(signature, readWhole(signature).inputs, row);
+        },
+        traceparentOf: () => traceparent,
+      });
+    }
     const written = writeInferResponse(headOf(scored), requestId, scored.rows, read?.outputs);
     return encodeAnswer(headers, answerOf(written, id, scored.rows.cached?.size));
   };
