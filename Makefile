@@ -77,7 +77,7 @@ chart-test: setup build .cache/bin/.chart-tools ## Check the Helm chart and the 
 .PHONY: soak
 soak: setup build $(PYTHON_DIR)/.assay-setup $(INFERENCE_CLIENTS_DIR)/.assay-setup ## Run the long forms of the kill and load tests
 	@PYTHONPATH=$(CURDIR)/$(PYTHON_DIR) SOAK_RECORDS=100000 SOAK_KILLS=20 SOAK_FREEZES=4 SOAK_RESTARTS=10 $(VITEST) --project system test/kafka
-	@SOAK_CONNECTIONS=10000 SOAK_DRAIN_MS=32000 $(VITEST) --project system test/inference
+	@SOAK_CONNECTIONS=10000 SOAK_DRAIN_MS=32000 SOAK_SECONDS=1800 SOAK_SWAP_MS=5000 SOAK_PAUSE_MS=20 $(VITEST) --project system test/inference
 	@SOAK_KILLS=20 $(VITEST) --project real services/batch services/registry/src/collection/killed-collection
 	@SCHEMATHESIS_EXAMPLES=100 $(VITEST) --project real services/inference/src/openapi.real.test.ts services/standalone/src/openapi.real.test.ts
 	@SOAK_VERSIONS=200 $(VITEST) --project real services/registry/src/store/register-at-once.real.test.ts
