@@ -113,8 +113,13 @@ def sync():
         assert len(client.get_inference_statistics().model_stats) == 1
         passed.append("get_inference_statistics")
 
+        config = client.get_model_config("identity", as_json=True)["config"]
+        assert (config["name"], config["platform"], config["max_batch_size"]) == ("identity", "onnxruntime_onnx", 64), config
+        assert {"name": "vector", "data_type": "TYPE_FP32", "dims": ["3"]} in config["input"], config
+        assert {"name": "text_out", "data_type": "TYPE_STRING", "dims": ["1"]} in config["output"], config
+        passed.append("get_model_config")
+
         for name, call in {
-            "get_model_config": lambda: client.get_model_config("identity"),
             "load_model": lambda: client.load_model("identity"),
             "unload_model": lambda: client.unload_model("identity"),
             "get_trace_settings": client.get_trace_settings,

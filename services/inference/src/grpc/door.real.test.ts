@@ -244,7 +244,7 @@ describe('the gRPC door', () => {
 
   const valid = () => framed(pb.ModelInferRequestSchema, floatRequest('three', [1]));
   test.each<[string, () => ReturnType<GrpcClient['call']>, number, RegExp]>([
-    ['an unknown method', () => client.call(`${SERVICE}/ModelConfig`, valid()), 12, /no method .*ModelConfig/],
+    ['an unknown method', () => client.call(`${SERVICE}/ModelLoad`, valid()), 12, /no method .*ModelLoad/],
     [
       'another content type',
       () => client.call(INFER, valid(), { 'content-type': 'application/json' }),

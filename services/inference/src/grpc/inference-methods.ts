@@ -7,10 +7,12 @@ import {
   type DescMessage,
   type DescMethodUnary,
   fromBinary,
+  type MessageInitShape,
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
 import type { ServedEndpoint } from '../domain/routing-table.ts';
+import { configOf } from '../http/oip/model-config.ts';
 import { repositoryIndex } from '../http/oip/repository-index.ts';
 import { describeModel, isModelReady, type OipRoutesOptions } from '../http/oip/routes.ts';
 import { statisticsOf } from '../http/oip/statistics.ts';
@@ -55,6 +57,9 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
       const tensors = (list: typeof inputs) => list.map((each) => ({ ...each, shape: each.shape.map(BigInt) }));
       return create(pb.ModelMetadataResponseSchema, { ...rest, inputs: tensors(inputs), outputs: tensors(outputs) });
     }),
+    entry(service.method.modelConfig, SEEN, ({ name, version }) =>
+      create(pb.ModelConfigResponseSchema, { config: describeConfig(dataplane.endpoint(name), version || undefined) }),
+    ),
     entry(modelStatistics, SEEN, ({ name, version }) =>
       describeStatistics(name === '' ? dataplane.endpoints() : [dataplane.endpoint(name)], version || undefined),
     ),
@@ -64,6 +69,16 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
     [pathOf(service.method.modelInfer), inferMethod(infer)],
     [pathOf(service.method.modelStreamInfer), inferStreamMethod(infer, options.maxStreamMessages)],
   ]);
+}
+
+function describeConfig(
+  served: ServedEndpoint,
+  version: string | undefined,
+): MessageInitShape<typeof pb.ModelConfigSchema> {
+  const { max_batch_size: maxBatchSize, input, output, ...named } = configOf(served, version);
+  const tensors = (list: typeof input) =>
+    list.map(({ name, data_type: type, dims }) => ({ name, dataType: pb.DataType[type], dims: dims.map(BigInt) }));
+  return { ...named, maxBatchSize, input: tensors(input), output: tensors(output) };
 }
 
 function inferMethod(infer: Infer): UnaryMethod {
