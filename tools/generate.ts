@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { describe as describeBatch } from '@assay/batch';
 import { describe as describeCli } from '@assay/cli';
-import { accessMetrics, httpMetrics } from '@assay/http';
+import { accessMetrics, httpMetrics, tlsMetrics } from '@assay/http';
 import { describe as describeInference } from '@assay/inference';
 import { describe as describeMonitoring } from '@assay/monitoring';
 import { describe as describeRegistry } from '@assay/registry';
@@ -22,7 +22,7 @@ const REFERENCE = 'docs/reference';
 /** Path below docs/reference → content. */
 async function reference(): Promise<Map<string, string>> {
   const services = [describeRegistry(), describeInference(), describeTraining(), describeBatch(), describeMonitoring()];
-  const everywhere = [...describeMetrics(httpMetrics), ...describeMetrics(accessMetrics)];
+  const everywhere = [httpMetrics, accessMetrics, tlsMetrics].flatMap((each) => describeMetrics(each));
   const files = new Map([
     ['config.md', configPage([describeStandalone(), ...services])],
     ['metrics.md', metricsPage([{ name: 'Every service', metrics: everywhere }, ...services])],
