@@ -5,11 +5,13 @@
 import { readFile } from 'node:fs/promises';
 import { temporaryFolder } from '../parts/assay.ts';
 import { makeCertificates } from '../parts/certificates.ts';
+import type { RawTarget } from './closed-loop.ts';
 import { benchRow, HEADINGS, SMALL, targetOf } from './lane.ts';
 import { findNginx, startNginx } from './nginx.ts';
 import { pinning, startPinned } from './pinned.ts';
 
 const OTHERS = 100;
+const METADATA = '/v2/models/small';
 const { connections } = SMALL;
 
 export async function benchLaneDeployed(): Promise<void> {
@@ -47,19 +49,22 @@ async function benchBehindNginx(pin: readonly string[]): Promise<void> {
   await using echo = await startPinned(pin, 'echo-server');
   await using on = await startPinned(pin, 'lane-server', 'on');
   await using off = await startPinned(pin, 'lane-server', 'off');
-  await using toEcho = await startNginx(nginx, echo.url, pin);
-  await using toOn = await startNginx(nginx, on.url, pin);
-  await using toOff = await startNginx(nginx, off.url, pin);
-  for (const others of [undefined, OTHERS]) {
-    const other = (path: string) => (others === undefined ? {} : { other: { path, oneOf: others } });
-    const metadata = other('/v2/models/small');
-    const name = others === undefined ? 'small MLP, nginx' : `the same, 1 of ${others} others`;
-    await benchRow({ name, connections }, [
-      { name: 'echo', ...echo, url: toEcho.url, path: '/echo', body: SMALL.body, ...other('/echo') },
-      { ...targetOf(on, 'lane', SMALL), url: toOn.url, ...metadata },
-      { ...targetOf(off, 'no lane', SMALL), url: toOff.url, ...metadata },
+  const { name } = SMALL;
+  const row = async (label: string, { mixed, apart }: { readonly mixed: boolean; readonly apart: boolean }) => {
+    const behind = async (target: RawTarget, other: string) => {
+      const proxy = stack.use(await startNginx(nginx, target.url, { pin, apart: apart ? other : undefined }));
+      return { ...target, url: proxy.url, ...(mixed ? { other: { path: other, oneOf: OTHERS } } : {}) };
+    };
+    await using stack = new AsyncDisposableStack();
+    await benchRow({ name: label, connections }, [
+      await behind({ name: 'echo', ...echo, path: '/echo', body: SMALL.body }, '/echo'),
+      await behind(targetOf(on, 'lane', SMALL), METADATA),
+      await behind(targetOf(off, 'no lane', SMALL), METADATA),
     ]);
-  }
+  };
+  await row(`${name}, nginx`, { mixed: false, apart: false });
+  await row(`the same, 1 of ${OTHERS} others`, { mixed: true, apart: false });
+  await row('these by own connections', { mixed: true, apart: true });
 }
 
 if (import.meta.main) await benchLaneDeployed();

@@ -21,12 +21,18 @@ export interface Nginx extends AsyncDisposable {
   readonly url: string;
 }
 
-/** @param pin what puts it on a core: the words before a command */
-export async function startNginx(nginx: string, upstreamUrl: string, pin: readonly string[]): Promise<Nginx> {
+export interface NginxOptions {
+  /** What puts it on a core: the words before a command. */
+  readonly pin: readonly string[];
+  /** A path that has connections of its own to the server. */
+  readonly apart?: string | undefined;
+}
+
+export async function startNginx(nginx: string, upstreamUrl: string, options: NginxOptions): Promise<Nginx> {
   const dir = await mkdtemp(join(tmpdir(), 'assay-nginx-'));
   const port = await freePorts(1);
-  await writeFile(join(dir, 'nginx.conf'), configuration(dir, port, new URL(upstreamUrl).host));
-  const words = [...pin, nginx, '-p', dir, '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')];
+  await writeFile(join(dir, 'nginx.conf'), configuration(dir, port, new URL(upstreamUrl).host, options.apart));
+  const words = [...options.pin, nginx, '-p', dir, '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')];
   const child = spawn('env', words, { stdio: 'inherit' });
   const ended = once(child, 'close');
   const close = async (): Promise<void> => {
@@ -43,7 +49,7 @@ export async function startNginx(nginx: string, upstreamUrl: string, pin: readon
   return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: close };
 }
 
-function configuration(dir: string, port: number, upstream: string): string {
+function configuration(dir: string, port: number, server: string, apart: string | undefined): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `daemon off;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
@@ -54,17 +60,14 @@ http {
   access_log off;
   ${temporary.map((what) => `${what}_temp_path ${dir}/${what};`).join('\n  ')}
   keepalive_requests 1000000;
-  upstream server {
-    server ${upstream};
-    keepalive 64;
-  }
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  upstream all { server ${server}; keepalive 64; }
+  upstream others { server ${server}; keepalive 64; }
   server {
     listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://server;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-    }
+    location / { proxy_pass http://all; }
+    ${apart === undefined ? '' : `location = ${apart} { proxy_pass http://others; }`}
   }
 }
 `;
