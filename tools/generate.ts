@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { describe as describeCli } from '@assay/cli';
-import { accessMetrics, httpMetrics } from '@assay/http';
+import { accessMetrics, httpMetrics, tlsMetrics } from '@assay/http';
 import { describeMetrics } from '@assay/runtime';
 import { describe as describeStandalone } from '@assay/standalone';
 import { describedServices } from './described-services.ts';
@@ -18,7 +18,7 @@ const REFERENCE = 'docs/reference';
 /** Path below docs/reference → content. */
 async function reference(): Promise<Map<string, string>> {
   const services = describedServices();
-  const everywhere = [...describeMetrics(httpMetrics), ...describeMetrics(accessMetrics)];
+  const everywhere = [httpMetrics, accessMetrics, tlsMetrics].flatMap((each) => describeMetrics(each));
   const files = new Map([
     ['config.md', configPage([describeStandalone(), ...services])],
     ['metrics.md', metricsPage([{ name: 'Every service', metrics: everywhere }, ...services])],

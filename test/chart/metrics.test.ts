@@ -1,5 +1,5 @@
 import { describe as describeBatch } from '@assay/batch';
-import { accessMetrics, httpMetrics } from '@assay/http';
+import { accessMetrics, httpMetrics, tlsMetrics } from '@assay/http';
 import { describe as describeInference } from '@assay/inference';
 import { describe as describeRegistry } from '@assay/registry';
 import { describeMetrics } from '@assay/runtime';
@@ -10,6 +10,7 @@ import { at, find, listAt, render } from './chart.ts';
 const rows = [
   ...describeMetrics(httpMetrics),
   ...describeMetrics(accessMetrics),
+  ...describeMetrics(tlsMetrics),
   ...[describeRegistry(), describeInference(), describeTraining(), describeBatch()].flatMap(({ metrics }) => metrics),
 ];
 /** As Prometheus has them: a histogram is three series. */

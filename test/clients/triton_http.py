@@ -1,11 +1,12 @@
 """What tritonclient.http does, sync or aio, against a running service: prints the operations that passed as JSON.
 
-usage: triton_http.py HOST:PORT sync|aio
+usage: triton_http.py HOST:PORT sync|aio [CA_FILE]
 The service has the models `identity` (every type) and `seven` (answers 7).
 """
 import asyncio
 import inspect
 import json
+import ssl
 import sys
 
 import numpy as np
@@ -14,8 +15,17 @@ import tritonclient.http.aio as aio_http
 from tritonclient.utils import InferenceServerException
 
 address, flavour = sys.argv[1:3]
+ca_file = sys.argv[3] if len(sys.argv) > 3 else None
 module = sync_http if flavour == "sync" else aio_http
 passed = []
+
+
+def tls_options():
+    if ca_file is None:
+        return {}
+    if flavour == "sync":
+        return {"ssl": True, "ssl_options": {"ca_certs": ca_file}}
+    return {"ssl": True, "ssl_context": ssl.create_default_context(cafile=ca_file)}
 
 
 async def result(value):
@@ -62,7 +72,7 @@ async def operation(name, work):
 
 
 async def main():
-    client = module.InferenceServerClient(address)
+    client = module.InferenceServerClient(address, **tls_options())
 
     async def is_true(call):
         assert await result(call) is True

@@ -1,4 +1,4 @@
-"""What tritonclient.grpc (PyPI), sync and aio, does against a server: `triton_client.py HOST:PORT`.
+"""What tritonclient.grpc (PyPI), sync and aio, does against a server: `triton_client.py HOST:PORT [CA_FILE]`.
 
 Prints a JSON object: the operations that passed, and those that the server refuses by its status, in the order of their
 names. Anything else fails.
@@ -15,6 +15,7 @@ import tritonclient.grpc.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 url = sys.argv[1]
+tls = {"ssl": True, "root_certificates": sys.argv[2]} if len(sys.argv) > 2 else {}
 passed, refused = [], {}
 
 TENSORS = {
@@ -56,7 +57,7 @@ NOT_FOUND = expect_error("NOT_FOUND", 'there is no endpoint "nobody"')
 
 
 def sync():
-    with triton.InferenceServerClient(url) as client:
+    with triton.InferenceServerClient(url, **tls) as client:
         assert client.is_server_live() and client.is_server_ready()
         assert client.is_model_ready("identity") and client.is_model_ready("identity", "1")
         passed.extend(["is_server_live", "is_server_ready", "is_model_ready"])
@@ -135,7 +136,7 @@ def sync():
 
 
 async def asynchronous():
-    async with triton_aio.InferenceServerClient(url) as client:
+    async with triton_aio.InferenceServerClient(url, **tls) as client:
         assert await client.is_server_live() and await client.is_server_ready()
         assert await client.is_model_ready("identity")
         assert (await client.get_model_metadata("identity")).name == "identity"

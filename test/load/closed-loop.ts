@@ -2,7 +2,9 @@
  * Load from raw sockets, each with one request at a time. Autocannon needs more CPU a request than
  * the servers that this measures, and would hold them up; it stays the generator of everything slower.
  */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { Sample } from './generator.ts';
 import { cpuMicroseconds } from './processes.ts';
 
@@ -16,6 +18,10 @@ export interface RawTarget {
   readonly body: string | Buffer;
   /** Instead of always the same. */
   readonly nextBody?: () => string;
+  /** One of so many calls is a GET of this path instead. */
+  readonly other?: { readonly path: string; readonly oneOf: number };
+  /** Of a URL with https: the authority to trust. */
+  readonly ca?: Buffer | undefined;
   readonly headers?: readonly string[];
   /** Of calls with the same body that follow on the first: all of them together count as one request. */
   readonly thenPaths?: readonly string[];
@@ -28,13 +34,14 @@ export async function closedLoop(target: RawTarget, connections: number, seconds
   const { hostname, port } = new URL(target.url);
   const head = [`Host: ${hostname}:${port}`, 'Content-Type: application/json', ...(target.headers ?? [])].join('\r\n');
   const start = (path: string): string => `${target.method ?? 'POST'} ${path} HTTP/1.1\r\n${head}`;
-  const calls = [target.path, ...(target.thenPaths ?? [])].map((path) => callsOf(target, start(path)));
+  const calls = [target.path, ...(target.thenPaths ?? [])].map((path) => callsOf(target, start(path), head));
   const failed = Promise.withResolvers<never>();
   const latenciesMs: number[] = [];
   const sockets = await Promise.all(
     Array.from({ length: connections }, async () => {
-      const socket = connect({ port: Number(port), host: hostname, noDelay: true });
-      await new Promise((resolve) => socket.once('connect', resolve));
+      const to = { port: Number(port), host: hostname, noDelay: true };
+      const socket = target.ca === undefined ? connect(to) : connectTls({ ...to, ca: target.ca });
+      await once(socket, target.ca === undefined ? 'connect' : 'secureConnect');
       return socket;
     }),
   );
@@ -60,7 +67,7 @@ export async function closedLoop(target: RawTarget, connections: number, seconds
 /** The bytes of one call after another. */
 type Calls = () => Buffer;
 
-function callsOf({ body, nextBody }: RawTarget, start: string): Calls {
+function callsOf({ body, nextBody, other }: RawTarget, start: string, head: string): Calls {
   const withBody = (bytes: string | Buffer): Buffer =>
     Buffer.concat([
       Buffer.from(`${start}\r\nContent-Length: ${Buffer.byteLength(bytes)}\r\n\r\n`),
@@ -68,7 +75,10 @@ function callsOf({ body, nextBody }: RawTarget, start: string): Calls {
     ]);
   if (nextBody !== undefined) return () => withBody(nextBody());
   const call = withBody(body);
-  return () => call;
+  if (other === undefined) return () => call;
+  const otherCall = Buffer.from(`GET ${other.path} HTTP/1.1\r\n${head}\r\n\r\n`);
+  let count = 0;
+  return () => (++count % other.oneOf === 0 ? otherCall : call);
 }
 
 function ask(socket: Socket, calls: readonly Calls[], latenciesMs: number[], fail: (error: Error) => void): void {

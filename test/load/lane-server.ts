@@ -3,7 +3,7 @@
  * log. The key comes from this process, so that nothing else is measured. Prints its URL, the key and, with `grpc`, where
  * that listens.
  *
- * node lane-server.ts on|off [slow] [grpc] [without:keys] [without:predictions] [without:request-log]
+ * node lane-server.ts on|off [slow] [grpc] [tls:CERT_FILE,KEY_FILE] [without:keys] [without:predictions] [without:request-log]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -63,12 +63,18 @@ const source = await createStaticModels(
   { workDir: join(dir, 'made') },
 );
 const lacks = (feature: string): boolean => process.argv.includes(`without:${feature}`);
+const [tlsCertFile, tlsKeyFile] =
+  process.argv
+    .find((arg) => arg.startsWith('tls:'))
+    ?.slice(4)
+    .split(',') ?? [];
 const config = loadConfig(inferenceConfig, {
   flags: {
     port: 0,
     cacheDir: join(dir, 'cache'),
     registryUrl: `http://127.0.0.1:${port}`,
     lane: process.argv[2] === 'on',
+    ...(tlsCertFile === undefined ? {} : { tlsCertFile, tlsKeyFile }),
     ...(lacks('request-log') ? { logSampleRatio: 0 } : {}),
     ...(process.argv.includes('grpc') ? { grpcPort: 0 } : {}),
   },

@@ -1,5 +1,6 @@
 /** The Fastify app that every service builds on. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Server as TlsServer } from 'node:tls';
 import { AssayError, explain, matches } from '@assay/contracts';
 import { type Logger, type Registry, readTrace, type TraceContext } from '@assay/runtime';
 import Fastify, {
@@ -26,6 +27,8 @@ import { addOperationsRoutes } from './operations.ts';
 import { createParserErrorHandler } from './parser-errors.ts';
 import { createRequestLogFactory } from './request-log.ts';
 import { createRouteTable, type RouteTable } from './routes.ts';
+import { serverOptions } from './server-options.ts';
+import type { ServerTls } from './server-tls.ts';
 import { stateOf, trackServer } from './state.ts';
 import { requireStrictSchemas } from './strict-schemas.ts';
 import { compileValidator, type HttpPart } from './validation.ts';
@@ -67,6 +70,8 @@ export interface HttpAppOptions {
   readonly limits?: Partial<HttpLimits>;
   /** Who may call what. Absent: no keys, every caller is `local`, and `listen` takes loopback addresses only. */
   readonly access?: Access;
+  /** Absent: HTTP in plain text. */
+  readonly tls?: ServerTls | undefined;
   readonly describe: { readonly title: string; readonly description: string };
   /** The share of requests that get a log line at level `info`; at `debug` all do. */
   readonly requestLogRatio?: number;
@@ -100,19 +105,15 @@ export function createHttpApp(options: HttpAppOptions): App {
     forceCloseConnections: true,
     ...(limits.handlerTimeoutMs === undefined ? {} : { handlerTimeout: limits.handlerTimeoutMs }),
     return503OnClosing: false, // what arrives while the app closes is answered; drainAndClose ends connections in order
-    http: {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
-      requestTimeout: limits.requestTimeoutMs,
-      requireHostHeader: false, // Node would answer by itself, without a word; addRequestHooks requires it
-      connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.headersTimeoutMs / 4)),
-    },
+    ...serverOptions(limits, options.tls),
     routerOptions: { maxParamLength: 512 },
     clientErrorHandler: parserErrors.onClientError,
     frameworkErrors: (error, request, reply) => sendUnrouted(error, request, reply as FastifyReply),
   }).withTypeProvider<TypeBoxProvider>();
   app.server.maxConnections = limits.maxConnections;
   parserErrors.attach(app.server);
+  options.tls?.observe(options.log, options.registry);
+  if (app.server instanceof TlsServer) options.tls?.follow(app.server);
   const state = trackServer(app.server, options.access);
   const recorder = createHttpRecorder(options.registry, {
     inFlight: () => state.inFlight,

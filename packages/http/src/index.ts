@@ -44,4 +44,6 @@ export { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
 export { type ListenOptions, listen, listenBeside } from './listen.ts';
 export { httpMetrics } from './metrics.ts';
 export { describeOpenApi, type OpenApiDescription, type OpenApiDocument } from './openapi.ts';
+export { openServerTls, type ServerTls, tlsMetrics } from './server-tls.ts';
+export { type TlsConfig, tlsSettings } from './tls-config.ts';
 export { passTracesOn } from './trace-calls.ts';

@@ -1,6 +1,7 @@
 /** What an app knows of itself while it runs; shared by its routes, its drain and its parser's errors. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import type { Access } from './access.ts';
 import type { ErrorRenderer } from './errors.ts';
 
@@ -21,6 +22,7 @@ export interface AppState {
   answersLoopbackNamesOnly: boolean;
   /** Absent: nothing is checked, as in an app without keys. */
   readonly access: Access | undefined;
+  /** Under TLS by the socket that requests have, once it is encrypted. */
   readonly connections: Map<Socket, ConnectionState>;
   /** Longest prefix first. */
   readonly errorRenderers: { readonly prefix: string; readonly render: ErrorRenderer }[];
@@ -39,10 +41,19 @@ export function trackServer(server: Server, access?: Access): AppState {
     errorRenderers: [],
   };
   states.set(server, state);
-  server.on('connection', (socket: Socket) => {
+  const track = (socket: Socket): void => {
     state.connections.set(socket, { inFlight: 0, bytesSeen: 0, quietLooks: 0 });
     socket.once('close', () => state.connections.delete(socket));
-  });
+  };
+  server.on('connection', track);
+  if (server instanceof TlsServer) {
+    server.on('secureConnection', (socket: TLSSocket) => {
+      // The socket below, which is the connection until then. Node keeps it as `_parent`.
+      const { _parent: below } = socket as TLSSocket & { readonly _parent?: Socket };
+      if (below !== undefined) state.connections.delete(below);
+      track(socket);
+    });
+  }
   server.on('request', (request, response) => {
     const connection = state.connections.get(request.socket);
     state.inFlight++;

@@ -1,6 +1,6 @@
 /** The settings that every service of jobs has; spread into its own. */
 import { AssayError } from '@assay/contracts';
-import { accessSettings } from '@assay/http';
+import { accessSettings, tlsSettings } from '@assay/http';
 import { type ConfigDefinition, type ConfigOf, environmentName, logLevelSetting, setting } from '@assay/runtime';
 import Type from 'typebox';
 
@@ -34,6 +34,7 @@ export function jobServiceSettings(service: string, { port }: { readonly port: n
       description:
         'Where events go: `kafka:` (the cluster of the kafka settings), or the database of the embedded event log, `sqlite:FILE` or `postgres://…`. Without it Kafka where there are brokers, else `events.sqlite` in the data folder. Not read when another program hands the service its event bus.',
     }),
+    ...tlsSettings,
     ...accessSettings,
     registryUrl: setting(Type.String({ pattern: '^https?://' }), {
       default: 'http://127.0.0.1:8101',

@@ -6,7 +6,7 @@ import { createRegistryClient } from '@assay/client';
 import { type JobProgress, WAITING_STAGE } from '@assay/contracts';
 import { type Database, openDatabase } from '@assay/database';
 import { type EventBus, startOutboxPublisher } from '@assay/events';
-import { drainAndClose, listen } from '@assay/http';
+import { drainAndClose, listen, openServerTls, type ServerTls } from '@assay/http';
 import { type JobRunner, type Launcher, type Lifecycle, nextLifecycle, startJobRunner } from '@assay/jobs';
 import {
   createLogger,
@@ -41,6 +41,7 @@ export interface JobServiceDeps {
 
 interface Opened {
   readonly log: Logger;
+  readonly tls: ServerTls | undefined;
   readonly database: Database<JobTables>;
   readonly launchers: ChosenLauncher;
 }
@@ -48,7 +49,7 @@ interface Opened {
 /**
  * Opens the record of jobs (made and migrated where it is missing) and the launcher; `start` listens and begins to run
  * jobs, those that were not finished when the last process ended included.
- * @throws AssayError FAILED_PRECONDITION for a database that cannot be used, or settings that do not go together;
+ * @throws AssayError FAILED_PRECONDITION for a database or TLS files that cannot be used, or settings that do not go together;
  *   INVALID_ARGUMENT for a wrong jobsFile; UNAVAILABLE when another process has the data folder. `start` throws them for an
  *   address that others can reach, and a port that is taken
  */
@@ -58,6 +59,7 @@ export async function createJobService<T extends JobTypes>(
   deps: JobServiceDeps,
 ): Promise<Service> {
   const log = deps.log ?? createLogger({ service: kind.name, level: config.logLevel });
+  const tls = await openServerTls(kind.config, config);
   const dir = join(config.dataDir, kind.name);
   // What is opened is closed in the other order, by `close` or when a later part fails to open.
   await using opened = new AsyncDisposableStack();
@@ -68,7 +70,7 @@ export async function createJobService<T extends JobTypes>(
   const launchers =
     deps.launcher === undefined ? await openLauncher(kind, config, { dir, log }) : given(deps.launcher, dir);
   opened.defer(() => launchers.close());
-  const service = assemble(kind, config, deps.bus, { log, database, launchers });
+  const service = assemble(kind, config, deps.bus, { log, tls, database, launchers });
   const resources = opened.move();
   return {
     ...service,
@@ -93,7 +95,7 @@ function assemble<T extends JobTypes>(
   kind: JobKind<T>,
   config: T['config'],
   bus: EventBus,
-  { log, database, launchers }: Opened,
+  { log, tls, database, launchers }: Opened,
 ): Service {
   const { launcher, sharedDir } = launchers;
   const metrics = createMetricsRegistry();
@@ -135,7 +137,7 @@ function assemble<T extends JobTypes>(
   };
   const cacheFile = join(config.dataDir, kind.name, 'keys.json');
   const guard = openAccess(config, { cacheFile, log, registry: metrics });
-  const app = createJobApp({ kind, log, registry: metrics, access: guard.access, parts: () => parts });
+  const app = createJobApp({ kind, log, registry: metrics, access: guard.access, tls, parts: () => parts });
   const publisher = startOutboxPublisher({ database, bus, log });
   const addresses: Record<string, string> = {};
   return {

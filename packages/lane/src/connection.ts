@@ -206,12 +206,17 @@ export class LaneConnection {
       this.#take(arrived, body);
     }
     this.#isPumping = false;
-    if (this.#phase === 'open' && this.#handover !== undefined && this.#pending.length === 0) this.#handOver();
+    if (this.#handover !== undefined && this.#mayLeave()) this.#handOver();
     this.#adjustReading();
   }
 
   #mayTake(): boolean {
     return this.#handover === undefined && !this.#needsDrain && this.#pending.length < MAX_PIPELINED;
+  }
+
+  /** Where answers do not go out Node pauses its parser, which then fails on the records of TLS that came together. */
+  #mayLeave(): boolean {
+    return this.#phase === 'open' && this.#pending.length === 0 && !this.#needsDrain;
   }
 
   #adjustReading(): void {

@@ -1,8 +1,21 @@
 /** For the tests of this package: a real app with the lane before it, and connections that write bytes as they are. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { AssayError } from '@assay/contracts';
-import { type App, acceptRawJson, createHttpApp, drainAndClose, type HttpLimits, listen } from '@assay/http';
-import { createLogger, createRegistry } from '@assay/runtime';
+import {
+  type App,
+  acceptRawJson,
+  createHttpApp,
+  drainAndClose,
+  type HttpLimits,
+  listen,
+  openServerTls,
+  tlsSettings,
+} from '@assay/http';
+import type { Certificates } from '@assay/http/testing/certificates';
+import { createLogger, createRegistry, defineConfig } from '@assay/runtime';
 import type { HandoverReason, LaneAnswer, LaneRoute } from './interfaces.ts';
 import { addLane, type Lane } from './lane.ts';
 
@@ -13,6 +26,8 @@ import { addLane, type Lane } from './lane.ts';
 export interface EchoApp extends AsyncDisposable {
   readonly app: App;
   readonly url: string;
+  /** Under TLS: the authority to trust. */
+  readonly ca: Buffer | undefined;
   readonly lane: Lane | undefined;
   readonly handovers: HandoverReason[];
   /** The server's ends of its connections. */
@@ -24,7 +39,19 @@ export interface EchoApp extends AsyncDisposable {
 
 export const BODY_LIMIT = 256 * 1024;
 
-export async function startEcho(options: { lane: boolean; limits?: Partial<HttpLimits> }): Promise<EchoApp> {
+export interface EchoOptions {
+  readonly lane: boolean;
+  readonly limits?: Partial<HttpLimits>;
+  /** Absent: in plain text. */
+  readonly certificates?: Certificates | undefined;
+}
+
+async function tlsOf({ serverCertFile, serverKeyFile }: Certificates) {
+  const config = { tlsCertFile: serverCertFile, tlsKeyFile: serverKeyFile, tlsClientCaFile: undefined };
+  return await openServerTls(defineConfig('echo', tlsSettings), config);
+}
+
+export async function startEcho(options: EchoOptions): Promise<EchoApp> {
   const registry = createRegistry();
   const log = createLogger({ service: 'echo', level: 'silent' });
   const app = createHttpApp({
@@ -35,6 +62,7 @@ export async function startEcho(options: { lane: boolean; limits?: Partial<HttpL
     ready: () => ({ ready: true, checks: {} }),
     describe: { title: 'Echo', description: 'For tests.' },
     limits: { bodyBytes: BODY_LIMIT, ...options.limits },
+    tls: options.certificates === undefined ? undefined : await tlsOf(options.certificates),
   });
   const waiting: (() => void)[] = [];
   const echo = async (name: string | undefined, body: Buffer, isAlone = false): Promise<string> => {
@@ -80,9 +108,9 @@ export async function startEcho(options: { lane: boolean; limits?: Partial<HttpL
       handle: () => json('{"alive":true}'),
     },
   ];
-  const lane = options.lane ? addLane(app, { routes, log, handedOver: (reason) => handovers.push(reason) }) : undefined;
+  const lane = options.lane ? addLane(app, { routes, handedOver: (reason) => handovers.push(reason) }) : undefined;
   const sockets = new Set<Socket>();
-  app.server.on('connection', (socket: Socket) => {
+  app.server.on(options.certificates === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
@@ -90,6 +118,7 @@ export async function startEcho(options: { lane: boolean; limits?: Partial<HttpL
   return {
     app,
     url,
+    ca: options.certificates === undefined ? undefined : readFileSync(options.certificates.caFile),
     lane,
     handovers,
     sockets,
@@ -115,9 +144,13 @@ export interface RawClient extends Disposable {
 }
 
 /** @param halfOpen stays open for reading after its own end */
-export async function connectTo(url: string, { halfOpen = false } = {}): Promise<RawClient> {
+export async function connectTo(
+  { url, ca }: Pick<EchoApp, 'url' | 'ca'>,
+  { halfOpen = false } = {},
+): Promise<RawClient> {
   const { hostname, port } = new URL(url);
-  const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: halfOpen });
+  const to = { port: Number(port), host: hostname, allowHalfOpen: halfOpen };
+  const socket = ca === undefined ? connect(to) : connectTls({ ...to, ca });
   socket.setNoDelay(true);
   let received = '';
   const changed = new Set<() => void>();
@@ -137,7 +170,7 @@ export async function connectTo(url: string, { halfOpen = false } = {}): Promise
       resolve(received);
     }),
   );
-  await new Promise((resolve) => socket.once('connect', resolve));
+  await once(socket, ca === undefined ? 'connect' : 'secureConnect');
   return {
     socket,
     get received() {

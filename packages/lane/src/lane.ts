@@ -2,14 +2,12 @@
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import { type App, exchangeOf } from '@assay/http';
-import type { Logger } from '@assay/runtime';
 import { LaneConnection } from './connection.ts';
 import type { HandoverReason, LaneRoute } from './interfaces.ts';
 import { createRoutes } from './routes.ts';
 
 export interface LaneOptions {
   readonly routes: readonly LaneRoute[];
-  readonly log: Pick<Logger, 'warn'>;
   /** Told of each connection that goes to Node. It must not throw. */
   readonly handedOver?: (reason: HandoverReason) => void;
 }
@@ -21,17 +19,14 @@ export interface Lane {
 
 /**
  * Puts the lane before an app's server; before it listens. The lane ends with the server: it closes its idle connections
- * when the server closes its own, and all of them when the server closes all.
- * @returns undefined where there can be no lane, which is logged: under TLS a connection is not bytes of HTTP
+ * when the server closes its own, and all of them when the server closes all. Under TLS it takes them once they are
+ * encrypted, as Node's HTTP does.
  */
-export function addLane(app: Pick<App, 'server'>, { routes, log, handedOver }: LaneOptions): Lane | undefined {
+export function addLane(app: Pick<App, 'server'>, { routes, handedOver }: LaneOptions): Lane {
   const { server } = app;
-  if (server instanceof TlsServer) {
-    log.warn('the lane is off: it does not read TLS; requests take the usual way');
-    return undefined;
-  }
   const exchange = exchangeOf(app);
-  const [native] = server.listeners('connection');
+  const arrival = server instanceof TlsServer ? 'secureConnection' : 'connection';
+  const [native] = server.listeners(arrival);
   if (native === undefined) throw new Error('this server takes no connections');
   const connections = new Set<LaneConnection>();
   const owner = {
@@ -55,8 +50,8 @@ export function addLane(app: Pick<App, 'server'>, { routes, log, handedOver }: L
       server.emit('clientError', Object.assign(new Error(REFUSALS[code]), { code, reason: REFUSALS[code] }), socket);
     },
   };
-  server.removeListener('connection', native as (socket: Socket) => void); // Node's own, whose type EventEmitter forgets
-  server.on('connection', (socket: Socket) => connections.add(new LaneConnection(socket, owner)));
+  server.removeListener(arrival, native as (socket: Socket) => void); // Node's own, whose type EventEmitter forgets
+  server.on(arrival, (socket: Socket) => connections.add(new LaneConnection(socket, owner)));
 
   const closeWhere = (isClosed: (connection: LaneConnection) => boolean): void => {
     for (const connection of connections) if (isClosed(connection)) connection.socket.destroy();

@@ -1,6 +1,6 @@
 import { deflateSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { serveBothWays } from './both-ways-under-test.ts';
+import { serveEveryWay } from './every-way-under-test.ts';
 import { type Answer, type InferenceUnderTest, temporaryFolder } from './inference-under-test.ts';
 import { identityModel, versionModel } from './models-under-test.ts';
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
     { name: 'identity', path: identity.dir },
     { name: 'seven', path: version.dir },
   ];
-  inference = resources.use(await serveBothWays(dir, models, { bodyLimitBytes: 100_000 }));
+  inference = resources.use(await serveEveryWay(dir, models, { bodyLimitBytes: 100_000 }));
 });
 afterAll(() => resources.disposeAsync());
 

@@ -1,5 +1,5 @@
 /** The settings of the inference service. */
-import { accessSettings } from '@assay/http';
+import { accessSettings, tlsSettings } from '@assay/http';
 import { type ConfigOf, defineConfig, logLevelSetting, setting } from '@assay/runtime';
 import Type from 'typebox';
 
@@ -15,6 +15,7 @@ export const inferenceConfig = defineConfig('inference', {
     default: 8102,
     description: 'The port to listen on; 0 takes a free one.',
   }),
+  ...tlsSettings,
   ...accessSettings,
   registryUrl: setting(Type.String({ pattern: '^https?://' }), {
     default: 'http://127.0.0.1:8101',
@@ -147,7 +148,7 @@ export const inferenceConfig = defineConfig('inference', {
   grpcPort: setting(Type.Integer({ minimum: 0, maximum: 65_535 }), {
     optional: true,
     description:
-      'The port of gRPC: 9001 on Kubernetes, by the chart; 0 takes a free one. Without it nothing of gRPC is loaded. Its address and its keys are those of HTTP.',
+      'The port of gRPC: 9001 on Kubernetes, by the chart; 0 takes a free one. Without it nothing of gRPC is loaded. Its address, its keys and its TLS are those of HTTP.',
   }),
   grpcMaxMessageBytes: setting(Type.Integer({ minimum: 1024, maximum: 1024 ** 3 }), {
     default: 64 * 1024 ** 2,

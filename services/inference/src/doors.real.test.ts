@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { serveBothWays } from './both-ways-under-test.ts';
+import { serveEveryWay } from './every-way-under-test.ts';
 import { type InferenceUnderTest, temporaryFolder } from './inference-under-test.ts';
 import { identityModel, versionModel } from './models-under-test.ts';
 
@@ -10,7 +10,7 @@ beforeAll(async () => {
   const { path: dir } = resources.use(await temporaryFolder());
   const [identity, version] = [await identityModel(dir), await versionModel(dir, 7)];
   inference = resources.use(
-    await serveBothWays(dir, [
+    await serveEveryWay(dir, [
       { name: 'identity', path: identity.dir },
       { name: 'seven', path: version.dir },
     ]),

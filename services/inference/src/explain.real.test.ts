@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { serveBothWays } from './both-ways-under-test.ts';
+import { serveEveryWay } from './every-way-under-test.ts';
 import { type InferenceUnderTest, temporaryFolder } from './inference-under-test.ts';
 import { FLIGHTS, flightRecords, linearModel, treeModel } from './models-under-test.ts';
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
     { name: 'trees', path: (await treeModel(dir)).dir },
     { name: 'linear', path: (await linearModel(dir)).dir },
   ];
-  inference = resources.use(await serveBothWays(dir, models, { maxExplainedRecords: 20 }));
+  inference = resources.use(await serveEveryWay(dir, models, { maxExplainedRecords: 20 }));
 });
 afterAll(() => resources.disposeAsync());
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { serveBothWays } from './both-ways-under-test.ts';
+import { serveEveryWay } from './every-way-under-test.ts';
 import { type InferenceUnderTest, temporaryFolder } from './inference-under-test.ts';
 import { identityModel, versionModel } from './models-under-test.ts';
 
@@ -13,7 +13,7 @@ beforeAll(async () => {
   const { path: dir } = resources.use(await temporaryFolder());
   const [identity, version] = [await identityModel(dir), await versionModel(dir, 7)];
   inference = resources.use(
-    await serveBothWays(dir, [
+    await serveEveryWay(dir, [
       { name: 'identity', path: identity.dir },
       { name: 'seven', path: version.dir },
     ]),

@@ -3,7 +3,16 @@ import { join } from 'node:path';
 import { openAccess } from '@assay/access';
 import { AssayError } from '@assay/contracts';
 import type { NewTopicOptions } from '@assay/events/kafka-records';
-import { type Access, type App, createHttpApp, drainAndClose, listen, type ReadyReport } from '@assay/http';
+import {
+  type Access,
+  type App,
+  createHttpApp,
+  drainAndClose,
+  listen,
+  openServerTls,
+  type ReadyReport,
+  type ServerTls,
+} from '@assay/http';
 import type { KafkaSettings } from '@assay/kafka';
 import {
   ASSAY_VERSION,
@@ -15,7 +24,7 @@ import {
   type Service,
 } from '@assay/runtime';
 import { addCompatibleMetrics } from './compatible-metrics.ts';
-import type { InferenceConfig } from './config.ts';
+import { type InferenceConfig, inferenceConfig } from './config.ts';
 import { createReadiness, type Readiness } from './domain/readiness.ts';
 import { createServing, type Serving } from './domain/serving.ts';
 import type { LoadVersion, PackageSource } from './domain/version.ts';
@@ -61,12 +70,13 @@ const DESCRIPTION =
 /**
  * The inference service. `start` listens and begins to load; `/readyz` says when it serves. With static models `start`
  * resolves when all of them serve.
- * @throws UNAVAILABLE when another process uses the cache folder; `start`: UNAVAILABLE for a port that is taken,
+ * @throws UNAVAILABLE when another process uses the cache folder; FAILED_PRECONDITION for wrong TLS files; `start`: UNAVAILABLE for a port that is taken,
  *   FAILED_PRECONDITION for an address that others can reach, UNPROCESSABLE_MODEL for a static model that does not load
  */
 export async function createService(config: InferenceConfig, deps: InferenceDependencies = {}): Promise<Service> {
   const log = deps.log ?? createLogger({ service: 'inference', level: config.logLevel });
   const registry = deps.registry ?? createRegistry();
+  const tls = await openServerTls(inferenceConfig, config);
   const provider = await chooseProvider(config, log);
   const openStreams = await prepareStreams(config, deps);
   const openGrpc = await prepareGrpc(config);
@@ -113,6 +123,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     readiness: () => withStreams(withProvider(readiness(), provider), streams),
     isReady,
     access: guard.access,
+    tls,
     predictions: predictions?.requests,
     sink,
     observer,
@@ -125,6 +136,7 @@ export async function createService(config: InferenceConfig, deps: InferenceDepe
     version: ASSAY_VERSION,
     isReady,
     registry,
+    tls,
   });
   const addresses: Record<string, string> = {};
   let reporter: ReturnType<typeof createShadowReporter> | undefined;
@@ -289,6 +301,7 @@ interface AppParts {
   readonly isReady: () => boolean;
   /** Absent where the API is described and not served. */
   readonly access?: Access;
+  readonly tls?: ServerTls | undefined;
   readonly predictions?: PredictionLog | undefined;
   /** Where outcomes go. */
   readonly sink?: EventSink | undefined;
@@ -322,6 +335,7 @@ function createApp(config: AppLimits, parts: AppParts): App {
   const { log, registry, serving, readiness, isReady, access, predictions } = parts;
   const app = createHttpApp({
     ...(access === undefined ? {} : { access }),
+    tls: parts.tls,
     service: 'inference',
     version: ASSAY_VERSION,
     log,
@@ -346,6 +360,6 @@ function createApp(config: AppLimits, parts: AppParts): App {
     reported: parts.observer.outcomesReported,
   });
   addOipRoutes(app, { ...routes, version: ASSAY_VERSION, isReady });
-  if (config.lane) openLane(app, { ...routes, isReady, registry, log });
+  if (config.lane) openLane(app, { ...routes, isReady, registry });
   return app;
 }

@@ -1,5 +1,5 @@
 /** The settings of the monitoring service. */
-import { accessSettings } from '@assay/http';
+import { accessSettings, tlsSettings } from '@assay/http';
 import { type ConfigOf, defineConfig, logLevelSetting, setting } from '@assay/runtime';
 import Type from 'typebox';
 
@@ -43,6 +43,7 @@ export const monitoringConfig = defineConfig('monitoring', {
     env: 'ASSAY_REGISTRY_URL',
     description: 'The registry that versions are had from when a prediction is replayed.',
   }),
+  ...tlsSettings,
   ...accessSettings,
   retentionDays: setting(count(36_500), {
     default: 30,

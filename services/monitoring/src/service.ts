@@ -5,7 +5,7 @@ import { openAccess } from '@assay/access';
 import { createRegistryClient, type RegistryClient } from '@assay/client';
 import { type Database, type Migration, openDatabase } from '@assay/database';
 import type { EventBus } from '@assay/events';
-import { drainAndClose, listen } from '@assay/http';
+import { drainAndClose, listen, openServerTls, type ServerTls } from '@assay/http';
 import {
   createLogger,
   createMetrics,
@@ -42,6 +42,7 @@ const MIGRATIONS: readonly Migration[] = [predictionsMigration];
 
 interface Opened {
   readonly log: Logger;
+  readonly tls: ServerTls | undefined;
   readonly dir: string;
   readonly database: Database<MonitoringTables>;
   readonly files: FileStore;
@@ -51,11 +52,12 @@ interface Opened {
 
 /**
  * Opens the prediction log; `start` listens and begins to take predictions.
- * @throws AssayError FAILED_PRECONDITION for a database or folder that cannot be used; UNAVAILABLE when another process has
+ * @throws AssayError FAILED_PRECONDITION for a database, folder or TLS files that cannot be used; UNAVAILABLE when another process has
  *   the data folder. `start` throws them for an address that others can reach, and a port that is taken
  */
 export async function createMonitoring(config: MonitoringConfig, deps: MonitoringDeps): Promise<Service> {
   const log = deps.log ?? createLogger({ service: 'monitoring', level: config.logLevel });
+  const tls = await openServerTls(monitoringConfig, config);
   const dir = join(config.dataDir, 'monitoring');
   // What is opened is closed in the other order, by `close` or when a later part fails to open.
   await using opened = new AsyncDisposableStack();
@@ -73,7 +75,7 @@ export async function createMonitoring(config: MonitoringConfig, deps: Monitorin
       trace: currentTrace,
     }),
   );
-  const service = assemble(config, deps, { log, dir, database, files, parquet, client });
+  const service = assemble(config, deps, { log, tls, dir, database, files, parquet, client });
   const resources = opened.move();
   return {
     ...service,
@@ -85,7 +87,7 @@ export async function createMonitoring(config: MonitoringConfig, deps: Monitorin
 }
 
 function assemble(config: MonitoringConfig, deps: MonitoringDeps, opened: Opened): Service {
-  const { log, dir, client } = opened;
+  const { log, tls, dir, client } = opened;
   const { registry, metrics } = createMetrics(monitoringMetrics);
   const predictions = createPredictions(opened);
   const versions = createReplayVersions({
@@ -110,7 +112,7 @@ function assemble(config: MonitoringConfig, deps: MonitoringDeps, opened: Opened
     events: () => keeper !== undefined || 'the event bus has not answered yet, so no predictions are taken',
   };
   const guard = openAccess(config, { cacheFile: join(config.dataDir, 'monitoring', 'keys.json'), log, registry });
-  const app = createMonitoringApp({ log, registry, access: guard.access, parts: () => parts });
+  const app = createMonitoringApp({ log, registry, access: guard.access, tls, parts: () => parts });
   const addresses: Record<string, string> = {};
   return {
     name: 'monitoring',

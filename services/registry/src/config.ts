@@ -1,4 +1,5 @@
 /** The registry's settings. */
+import { tlsSettings } from '@assay/http';
 import { PACKAGE_LIMITS } from '@assay/model-package';
 import { type ConfigOf, defineConfig, logLevelSetting, setting } from '@assay/runtime';
 import Type from 'typebox';
@@ -14,6 +15,7 @@ export const registryConfig = defineConfig('registry', {
     default: 8101,
     description: 'The port of the HTTP door; 0 takes a free one.',
   }),
+  ...tlsSettings,
   dataDir: setting(Type.String({ minLength: 1 }), {
     default: './.assay',
     env: 'ASSAY_DATA_DIR',

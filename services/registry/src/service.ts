@@ -4,7 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type BlobStore, openBlobStore } from '@assay/blobs';
 import { type Database, type Migration, openDatabase } from '@assay/database';
 import { type EventBus, outboxMigration, startOutboxPublisher } from '@assay/events';
-import { createAccess, drainAndClose, type FollowedKeys, followKeys, listen } from '@assay/http';
+import {
+  createAccess,
+  drainAndClose,
+  type FollowedKeys,
+  followKeys,
+  listen,
+  openServerTls,
+  type ServerTls,
+} from '@assay/http';
 import { createLogger, createMetrics, environmentName, type Logger, lockDataDir, type Service } from '@assay/runtime';
 import { openBootstrapFolder } from './bootstrap-folder.ts';
 import { startCheckpointer } from './checkpoints/checkpointer.ts';
@@ -93,11 +101,12 @@ export function databaseUrlIn(registryDir: string): string {
 /**
  * Opens the registry's database and blobs (made and migrated where they are missing) and lays out its routes; `start`
  * listens.
- * @throws AssayError FAILED_PRECONDITION for a database that cannot be used; UNAVAILABLE when another process has the
+ * @throws AssayError FAILED_PRECONDITION for a database or TLS files that cannot be used; UNAVAILABLE when another process has the
  *   data folder. `start` throws them for an address that others can reach, and a port that is taken
  */
 export async function createRegistry(config: RegistryConfig, deps: RegistryDeps): Promise<Service> {
   const log = deps.log ?? createLogger({ service: 'registry', level: config.logLevel });
+  const tls = await openServerTls(registryConfig, config);
   const dir = join(config.dataDir, 'registry');
   // What is opened is closed in the other order, by `close` or when a later part fails to open.
   await using opened = new AsyncDisposableStack();
@@ -105,7 +114,7 @@ export async function createRegistry(config: RegistryConfig, deps: RegistryDeps)
   opened.defer(() => lock.release());
   const database =
     deps.database ?? opened.use(await openRegistryDatabase(config.databaseUrl?.reveal() ?? databaseUrlIn(dir)));
-  const service = await assemble(config, deps, { log, dir, database });
+  const service = await assemble(config, deps, { log, tls, dir, database });
   const resources = opened.move();
   return {
     ...service,
@@ -116,12 +125,15 @@ export async function createRegistry(config: RegistryConfig, deps: RegistryDeps)
   };
 }
 
-async function assemble(
-  config: RegistryConfig,
-  deps: RegistryDeps,
-  opened: { readonly log: Logger; readonly dir: string; readonly database: Database<RegistryTables> },
-): Promise<Service> {
-  const { log, dir, database } = opened;
+interface Opened {
+  readonly log: Logger;
+  readonly tls: ServerTls | undefined;
+  readonly dir: string;
+  readonly database: Database<RegistryTables>;
+}
+
+async function assemble(config: RegistryConfig, deps: RegistryDeps, opened: Opened): Promise<Service> {
+  const { log, tls, dir, database } = opened;
   const blobs = deps.blobs ?? (await openBlobStore(config.blobsUrl ?? `file:${join(dir, 'blobs')}`));
   const stagingDir = join(dir, 'staging');
   await clearStaging(stagingDir);
@@ -194,6 +206,7 @@ async function assemble(
     registry,
     maxBodyBytes: config.maxBodyBytes,
     uploadTimeoutMs: config.uploadTimeoutMs,
+    tls,
     access: withBasicPassword(createAccess({ log, registry, ...(keys === undefined ? {} : { keys }) })),
     parts: () => parts,
   });

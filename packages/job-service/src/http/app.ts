@@ -1,5 +1,5 @@
 /** The HTTP door of a service of jobs: the app with all its routes. */
-import { type Access, type App, createHttpApp, passTracesOn, readyReport } from '@assay/http';
+import { type Access, type App, createHttpApp, passTracesOn, readyReport, type ServerTls } from '@assay/http';
 import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
 import type { JobKind, JobTypes } from '../kind.ts';
 import { checkpointRoutes } from './checkpoint-routes.ts';
@@ -14,10 +14,11 @@ export interface AppOptions<T extends JobTypes> {
   readonly registry: Registry;
   /** Absent where the API is described and not served. */
   readonly access?: Access;
+  readonly tls?: ServerTls | undefined;
   readonly parts: PartsOf<T>;
 }
 
-export function createJobApp<T extends JobTypes>({ kind, log, registry, access, parts }: AppOptions<T>): App {
+export function createJobApp<T extends JobTypes>({ kind, log, registry, access, tls, parts }: AppOptions<T>): App {
   const { title, description } = kind.api;
   const app = createHttpApp({
     service: kind.name,
@@ -25,6 +26,7 @@ export function createJobApp<T extends JobTypes>({ kind, log, registry, access, 
     log,
     registry,
     ...(access === undefined ? {} : { access }),
+    tls,
     limits: { requestTimeoutMs: UPLOAD_TIMEOUT_MS },
     describe: { title, description },
     ready: async () => {

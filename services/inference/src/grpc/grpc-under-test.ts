@@ -1,6 +1,7 @@
 /** For the tests of this door: a gRPC client of node:http2 and no more, so that a test can send what no client would. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from 'node:http2';
+import type { ConnectionOptions } from 'node:tls';
 import {
   create,
   type DescMessage,
@@ -45,8 +46,9 @@ export interface GrpcClient extends AsyncDisposable {
   ): Promise<Called>;
 }
 
-export function grpcClient(address: string | undefined): GrpcClient {
-  const session = connect(`http://${address}`);
+/** @param tls where the door speaks it: whom to trust, and what to show */
+export function grpcClient(address: string | undefined, tls?: ConnectionOptions): GrpcClient {
+  const session = tls === undefined ? connect(`http://${address}`) : connect(`https://${address}`, tls);
   session.on('error', () => undefined); // calls tell it
   const open: GrpcClient['open'] = (path, headers = {}) => openCall(session, path, headers);
   const call: GrpcClient['call'] = (path, bytes, headers) => {

@@ -1,5 +1,5 @@
 /** The gRPC door of the inference service. Loaded when there is a port for it, and not otherwise. */
-import { type App, exchangeOf, listenBeside } from '@assay/http';
+import { type App, exchangeOf, listenBeside, type ServerTls } from '@assay/http';
 import { createMetrics, type Registry } from '@assay/runtime';
 import type { InferenceConfig } from '../config.ts';
 import { Health } from './gen/grpc/health/v1/health_pb.ts';
@@ -12,6 +12,8 @@ import { createGrpcServer } from './server.ts';
 
 export interface OpenGrpcOptions extends Omit<InferenceMethodsOptions, 'maxStreamMessages'> {
   readonly registry: Registry;
+  /** Absent: HTTP/2 in plain text. */
+  readonly tls: ServerTls | undefined;
 }
 
 export interface GrpcDoor {
@@ -25,6 +27,7 @@ export interface GrpcDoor {
 export function openGrpc(app: App, config: InferenceConfig, options: OpenGrpcOptions): GrpcDoor {
   const grpc = createGrpcServer({
     exchange: exchangeOf(app),
+    tls: options.tls,
     methods: new Map([
       ...inferenceMethods({ ...options, maxStreamMessages: config.grpcMaxStreamMessages }),
       ...healthMethods([GRPCInferenceService.typeName, Health.typeName], options.isReady),

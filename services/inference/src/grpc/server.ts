@@ -2,16 +2,25 @@
  * The HTTP/2 server of the gRPC door, on node:http2: its flow control, its limits on streams, headers and resets. Here are
  * its connections: how many, how idle ones are found dead, and how all end without a call that fails.
  */
-import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import { Server as NetServer } from 'node:net';
+import {
+  createSecureServer,
+  createServer,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type ServerOptions,
+} from 'node:http2';
+import { Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AssayError } from '@assay/contracts';
-import type { Exchange } from '@assay/http';
+import type { Exchange, ServerTls } from '@assay/http';
 import { Call, type CallOwner } from './call.ts';
 import type { Method } from './method.ts';
 
 export interface GrpcServerOptions {
   readonly exchange: Exchange;
+  /** Absent: HTTP/2 in plain text. */
+  readonly tls: ServerTls | undefined;
   /** By path: `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, Method>;
   readonly maxMessageBytes: number;
@@ -20,7 +29,7 @@ export interface GrpcServerOptions {
 }
 
 export interface GrpcServer {
-  readonly server: Http2Server;
+  readonly server: NetServer;
   readonly connections: number;
   readonly calls: number;
   /**
@@ -64,13 +73,14 @@ interface Connection {
 }
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { exchange, methods, maxMessageBytes, maxConcurrentStreams } = options;
+  const { exchange, tls, methods, maxMessageBytes, maxConcurrentStreams } = options;
   const { limits } = exchange;
   const connections = new Set<Connection>();
   const bySession = new WeakMap<object, Connection>();
   const calls = new Map<Call, Connection>();
   const maxHeldBytes = Math.max(MIN_HELD_BYTES, HELD_MESSAGES * maxMessageBytes);
   let heldBytes = 0;
+  let isClosing = false;
   const owner: CallOwner = {
     exchange,
     methods,
@@ -90,7 +100,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
   };
 
-  const server = createServer({
+  const server = openServer(tls, limits.headersTimeoutMs, {
     settings: {
       enablePush: false,
       maxConcurrentStreams,
@@ -103,6 +113,11 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     streamResetRate: 200,
   });
   server.maxConnections = limits.maxConnections;
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   server.on('session', (session) => {
     const seenAtMs = performance.now();
     const { remoteAddress } = session.socket;
@@ -112,6 +127,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     session.on('error', (error) => exchange.log.debug({ err: error }, 'a gRPC connection broke'));
     session.once('close', () => connections.delete(connection));
+    if (isClosing) void sayGoodbye(session); // it was not encrypted yet when the others were told
   });
   server.on('stream', (stream, headers, _flags, rawHeaders) => {
     const connection = stream.session === undefined ? undefined : bySession.get(stream.session);
@@ -144,12 +160,14 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
     async drainAndClose({ drainDelayMs, closeTimeoutMs }) {
       if (drainDelayMs > 0) await delay(drainDelayMs);
-      const closeAtMs = performance.now() + closeTimeoutMs;
+      isClosing = true;
+      const [startMs, closeAtMs] = [performance.now(), performance.now() + closeTimeoutMs];
       // Http2Server#close would say goodbye at once, and refuse calls that are on their way; this only stops listening.
       const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
       const told = Promise.all(Array.from(connections, ({ session }) => sayGoodbye(session)));
       const quietLooks = new WeakMap<Call, number>();
-      while (connections.size > 0 && performance.now() < closeAtMs) {
+      const mayBegin = () => sockets.size > connections.size && performance.now() < startMs + GOODBYE_MS;
+      while ((connections.size > 0 || mayBegin()) && performance.now() < closeAtMs) {
         for (const call of calls.keys()) {
           const looks = call.isQuiet ? (quietLooks.get(call) ?? 0) + 1 : 0;
           quietLooks.set(call, looks);
@@ -165,11 +183,19 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       const open = [...calls.keys()].filter(({ isAnswered }) => !isAnswered);
       for (const call of open) call.finish(stopping());
       for (const { session } of connections) session.destroy();
+      for (const socket of sockets) socket.destroy();
       await Promise.all([told, closed]);
       clearInterval(sweep);
       return { cutOff: open.length };
     },
   };
+}
+
+function openServer(tls: ServerTls | undefined, handshakeTimeout: number, options: ServerOptions): Http2Server {
+  if (tls === undefined) return createServer(options);
+  const server = createSecureServer({ ...options, ...tls.options, ALPNProtocols: ['h2'], handshakeTimeout });
+  tls.follow(server);
+  return server as unknown as Http2Server; // Node's types have no common one; what is used of it is the same
 }
 
 function stopping(): AssayError {

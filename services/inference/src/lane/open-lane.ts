@@ -2,7 +2,7 @@
 import { matches, Name } from '@assay/contracts';
 import type { App } from '@assay/http';
 import { addLane, type LaneAnswer, type LaneRequest, type LaneRoute } from '@assay/lane';
-import { createMetrics, type Logger, type Registry } from '@assay/runtime';
+import { createMetrics, type Registry } from '@assay/runtime';
 import type { ScoringRoutesOptions } from '../http/named-routes.ts';
 import { createInfer } from '../http/oip/infer.ts';
 import { SERVER_LIVE } from '../http/oip/routes.ts';
@@ -14,7 +14,6 @@ import { laneMetrics } from './metrics.ts';
 export interface OpenLaneOptions extends ScoringRoutesOptions {
   readonly isReady: () => boolean;
   readonly registry: Registry;
-  readonly log: Logger;
 }
 
 const JSON_HEADERS = { 'content-type': 'application/json' } as const;
@@ -24,11 +23,10 @@ export function openLane(app: App, options: OpenLaneOptions): void {
   const { metrics } = createMetrics(laneMetrics, { registry: options.registry });
   const lane = addLane(app, {
     routes: laneRoutes(options),
-    log: options.log,
     handedOver: (reason) => metrics.handovers.bind({ reason }).inc(),
   });
   const connections = metrics.connections.bind({});
-  metrics.connections.onScrape(() => connections.set(lane?.connections ?? 0));
+  metrics.connections.onScrape(() => connections.set(lane.connections));
 }
 
 function laneRoutes(options: OpenLaneOptions): LaneRoute[] {

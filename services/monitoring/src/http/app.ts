@@ -1,5 +1,5 @@
 /** The monitoring service's HTTP door: the app with all its routes. */
-import { type Access, type App, createHttpApp, passTracesOn, readyReport } from '@assay/http';
+import { type Access, type App, createHttpApp, passTracesOn, readyReport, type ServerTls } from '@assay/http';
 import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
 import type { PartsOf } from './parts.ts';
 import { predictionRoutes } from './prediction-routes.ts';
@@ -9,16 +9,18 @@ export interface AppOptions {
   readonly registry: Registry;
   /** Absent where the API is described and not served. */
   readonly access?: Access;
+  readonly tls?: ServerTls | undefined;
   readonly parts: PartsOf;
 }
 
-export function createMonitoringApp({ log, registry, access, parts }: AppOptions): App {
+export function createMonitoringApp({ log, registry, access, tls, parts }: AppOptions): App {
   const app = createHttpApp({
     service: 'monitoring',
     version: ASSAY_VERSION,
     log,
     registry,
     ...(access === undefined ? {} : { access }),
+    tls,
     describe: {
       title: 'Assay monitoring',
       description:

@@ -1,5 +1,5 @@
 /** The registry's HTTP door: the app with all its routes. */
-import { type Access, type App, createHttpApp, readyReport } from '@assay/http';
+import { type Access, type App, createHttpApp, readyReport, type ServerTls } from '@assay/http';
 import { ASSAY_VERSION, type Logger, type Registry } from '@assay/runtime';
 import { mlflowRoutes } from '../mlflow/routes.ts';
 import { readRoutingRevision } from '../store/routing.ts';
@@ -29,17 +29,19 @@ export interface AppOptions {
   readonly uploadTimeoutMs: number;
   /** Absent where the API is described and not served. */
   readonly access?: Access;
+  readonly tls?: ServerTls | undefined;
   readonly parts: PartsOf;
 }
 
 export function createRegistryApp(options: AppOptions): App {
-  const { log, registry, maxBodyBytes, uploadTimeoutMs, access, parts } = options;
+  const { log, registry, maxBodyBytes, uploadTimeoutMs, access, tls, parts } = options;
   const app = createHttpApp({
     service: 'registry',
     version: ASSAY_VERSION,
     log,
     registry,
     ...(access === undefined ? {} : { access }),
+    tls,
     limits: { bodyBytes: maxBodyBytes, requestTimeoutMs: uploadTimeoutMs },
     describe: {
       title: 'Assay registry',
