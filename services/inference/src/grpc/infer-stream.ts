@@ -77,6 +77,7 @@ class InferStream implements StreamHandler {
       receivedAtMs: performance.now(),
       timeoutMs: undefined,
       routingKey: this.#routingKey,
+      traceparent: this.#call.head.headers.traceparent,
       signal: this.#call.signal,
       check: (needs) => this.#call.check(needs),
     };

@@ -20,6 +20,8 @@ export interface InferCaller {
   /** From `receivedAtMs`; undefined: as long as the endpoint says. */
   readonly timeoutMs: number | undefined;
   readonly routingKey: string | undefined;
+  /** As it came; a stream's is that of all its messages. */
+  readonly traceparent: unknown;
   readonly signal: AbortSignal;
   /** @throws PERMISSION_DENIED where the caller may not do this */
   check(needs: RouteNeeds): void;
@@ -48,6 +50,7 @@ export function createInfer({ dataplane, maxRecords, predictions }: InferOptions
       },
     );
     const prediction = newId('prd');
+    const { traceparent } = caller;
     predictions?.draw(scored, request.bytes.length)?.log({
       door: 'grpc',
       idOf: (row) => predictionId(prediction, row),
@@ -56,6 +59,7 @@ export function createInfer({ dataplane, maxRecords, predictions }: InferOptions
         if (signature === undefined) return undefined;
         return recordOfTensors(signature, readTensors(request, signature, maxRecords), row);
       },
+      traceparentOf: () => traceparent,
     });
     return planInferResponse(headOf(scored), id, prediction, scored.rows, outputs);
   };

@@ -90,6 +90,7 @@ function inferMethod(infer: Infer): UnaryMethod {
         receivedAtMs: call.arrivedAtMs,
         timeoutMs: call.timeoutMs,
         routingKey: readRoutingKey(call.head.headers),
+        traceparent: call.head.headers.traceparent,
         signal: call.signal,
         check: (needs) => call.check(needs),
       });

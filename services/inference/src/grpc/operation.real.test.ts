@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { constants } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Event, KeySnapshot, PredictionsLogged } from '@assay/contracts';
+import { type Event, type KeySnapshot, PredictionsLogged, parse } from '@assay/contracts';
 import { formatKeyText, newSecret, secretSha256 } from '@assay/http';
 import { createLogger, loadConfig, type Service } from '@assay/runtime';
 import { fromBinary } from '@bufbuild/protobuf';
@@ -126,6 +126,32 @@ test('predictions are logged with their door, by the id that the answer has', as
   expect(predictions.map(({ door, id, record }) => [door, id, record])).toEqual([
     ['grpc', `${id}-0`, '{"x":1}'],
     ['grpc', `${id}-1`, '{"x":2.5}'],
+  ]);
+});
+
+test('predictions have the trace that asked for them, of one message and of each of a stream', async () => {
+  const events: Event[] = [];
+  await using folder = await temporaryFolder();
+  await using service = await serve(folder.path, ['mine'], {
+    flags: { predictionLogLingerMs: 1 },
+    deps: { predictions: { publish: async (_topic, published) => void events.push(...published) } },
+  });
+  await using client = grpcClient(service.addresses.grpc);
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const traced = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, tracestate: 'congo=t61rcWkgMzE' };
+  for (const headers of [traced, {}, { traceparent: 'malformed' }]) {
+    expect((await client.infer(floatRequest('mine', [1]), headers)).status).toBe(0);
+  }
+  const message = framed(ModelInferRequestSchema, floatRequest('mine', [2]));
+  expect((await client.call(STREAM_INFER, Buffer.concat([message, message]), traced)).status).toBe(0);
+  const logged = () => events.flatMap(({ data }) => parse(PredictionsLogged, data, 'data').predictions);
+  await expect.poll(() => logged().length).toBe(5);
+  expect(logged().map((prediction) => [prediction.record, prediction.traceId])).toEqual([
+    ['{"x":1}', traceId],
+    ['{"x":1}', undefined],
+    ['{"x":1}', undefined],
+    ['{"x":2}', traceId],
+    ['{"x":2}', traceId],
   ]);
 });
 
