@@ -36,7 +36,7 @@ export interface Observer extends ServingObserver {
 }
 
 /** Series of versions that were unloaded are kept for so many of them, so that the last scrape still finds them. */
-const RETIRED_SERIES = 50;
+export const RETIRED_SERIES = 50;
 
 export function createObserver(registry: Registry, log: Logger): Observer {
   const { metrics } = createMetrics(inferenceMetrics, { registry });
