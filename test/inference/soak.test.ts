@@ -34,8 +34,8 @@ const CHURNERS = 5;
 /** Each client waits so long before it asks again: the machine is to be busy, and not full. */
 const PAUSE_MS = Number(process.env.SOAK_PAUSE_MS ?? 4);
 /** What may be more by chance. Sessions that stayed when they were closed made it 51 MB in the short form, instead of 3. */
-const MORE_NATIVE_BYTES = 24_000_000;
-const MORE_HEAP_BYTES = 16_000_000;
+const MORE_NATIVE_BYTES = 40_000_000;
+const MORE_HEAP_BYTES = 24_000_000;
 const MORE_HANDLES = 8;
 /** Those of a churner before it unloads one, `echo`, two of `number`, those that have left, and what is just leaving. */
 const MOST_VERSIONS = CHURNERS * (MODELS / CHURNERS / 2 + 1) + 3 + RETIRED_SERIES + CHURNERS;
