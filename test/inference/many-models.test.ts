@@ -1,5 +1,5 @@
 /**
- * A thousand models behind one server that has room for an eleventh of them. It is a process of its own, the bundle with the
+ * A thousand models behind one server that has room for a seventh of them. It is a process of its own, the bundle with the
  * allocator's settings of the images, and all that it holds is held against what may be: a server with one model, what
  * a resting model costs, and the limit.
  */
@@ -22,8 +22,10 @@ import { ROOT, temporaryFolder } from '../parts/assay.ts';
 const BUNDLE = join(ROOT, 'dist/entries/services-inference-inference.mjs');
 const MODELS = 1000;
 const BROKEN = 500;
-/** Room for some 90 of them. */
-const BUDGET_BYTES = 170_000_000;
+/** Room for some 140 of them, by what they are taken to hold. */
+const BUDGET_BYTES = 250_000_000;
+/** The most that one of them was measured to hold. */
+const MODEL_BYTES = 1_200_000;
 /** What is known of a version whose memory was given back: routing, signature, findings, statistics, series of metrics. */
 const RESTING_BYTES = 60_000;
 /** What JavaScript has not collected yet while models come and go. */
@@ -138,7 +140,7 @@ async function baseOf(dir: string, models: readonly MadeModel[], settings: Setti
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
 
-test('a thousand models share a server that has room for an eleventh of them', { timeout: 500_000 }, async () => {
+test('a thousand models share a server that has room for a seventh of them', { timeout: 500_000 }, async () => {
   await using folder = await temporaryFolder();
   const models = await makeModels(folder.path, MODELS);
   const settings = { MODEL_MEMORY_BYTES: BUDGET_BYTES };
@@ -177,7 +179,7 @@ test('a thousand models share a server that has room for an eleventh of them', {
   console.log(
     `one model ${megabytes(base)}, a thousand within ${megabytes(BUDGET_BYTES)}: ${megabytes(mostBytes)} at most`,
   );
-  expect(mostBytes).toBeLessThan(base + BUDGET_BYTES + MODELS * RESTING_BYTES + GARBAGE_BYTES);
+  expect(mostBytes).toBeLessThan(base + awake * MODEL_BYTES + MODELS * RESTING_BYTES + GARBAGE_BYTES);
 
   // The last ones stayed; the others left long ago, and each takes the place of the one that was used longest ago.
   const woken = await wakes();
