@@ -13,7 +13,7 @@ import { readWorkspaces, sourceFiles } from './workspaces.ts';
 const EXTERNAL = ['onnxruntime-node', 'koffi', '@duckdb/node-api', 'better-sqlite3', '@fastify/swagger-ui', 'kafkajs'];
 
 /** What CommonJS packages expect, and an ES module has not. */
-const COMMONJS_NAMES = [
+export const COMMONJS_NAMES = [
   "import { createRequire as __assayCreateRequire } from 'node:module';",
   "import { dirname as __assayDirname } from 'node:path';",
   'const require = __assayCreateRequire(import.meta.url);',

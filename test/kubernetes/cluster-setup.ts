@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import type { TestProject } from 'vitest/node';
+import { COMMONJS_NAMES } from '../../tools/build.ts';
 import { cluster, ROOT, run } from '../cluster/cluster.ts';
 
 declare module 'vitest' {
@@ -48,6 +49,7 @@ async function loadImage(): Promise<string> {
       platform: 'node',
       target: 'node24',
       splitting: true,
+      banner: { js: COMMONJS_NAMES },
       logLevel: 'warning',
     });
     const base = (await cluster(['base-image'], { echo: true })).trim();
