@@ -50,6 +50,7 @@ async function loadImage(): Promise<string> {
       target: 'node24',
       splitting: true,
       banner: { js: COMMONJS_NAMES },
+      define: { ASSAY_BUNDLE_VERSION: JSON.stringify('0.0.0-conformance') },
       logLevel: 'warning',
     });
     const base = (await cluster(['base-image'], { echo: true })).trim();
