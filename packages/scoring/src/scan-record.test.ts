@@ -1,29 +1,10 @@
 import type { ErrorDetail, Feature } from '@assay/contracts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createEncoder, type Encoder } from './encoder.ts';
 import { PackedInputBatch } from './input-batch.ts';
-import { layoutOf } from './layout.ts';
 import type { ElementType } from './session.ts';
+import { encoderFor } from './testing/encoder-for.ts';
 import { feature } from './testing/models.ts';
-
-const GRAPH_TYPES: Record<Feature['dtype'], ElementType> = {
-  float32: 'float32',
-  float64: 'float64',
-  int64: 'int64',
-  string: 'string',
-  bool: 'bool',
-  timestamp: 'int64',
-};
-
-function encoderFor(features: readonly Feature[], types: Record<string, ElementType> = {}): Encoder {
-  const inputs = features.map(({ name, dtype, shape }) => ({
-    name,
-    type: types[name] ?? GRAPH_TYPES[dtype],
-    dims: ['N', ...(shape.length === 0 ? [1] : shape)],
-  }));
-  return createEncoder(layoutOf({ features: [...features], outputs: [] }, inputs));
-}
 
 const FEATURES: readonly Feature[] = [
   feature('distance', 'float64', { range: { min: 0 } }),
