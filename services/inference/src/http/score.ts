@@ -49,12 +49,15 @@ export function createScore({ dataplane, predictions, ...limits }: ScoringRoutes
     const drawn = predictions?.draw(scored, body.length);
     if (drawn !== undefined) {
       const { traceparent } = request.raw.headers;
+      // Asked for later, when a shadow may have read the body by its own signature.
+      let logged = read;
       drawn.log({
         door: 'rest',
         idOf: (row) => predictionId(id, row),
         recordOf(row) {
           const signature = scored.variant.live?.loaded.signature;
-          return signature === undefined ? undefined : (read ?? readWhole(signature)).records[row];
+          if (signature !== undefined) logged ??= readScoreRequest(readJson(body, signature), limits);
+          return logged?.records[row];
         },
         traceparentOf: () => traceparent,
       });
