@@ -152,9 +152,9 @@ describe('settings that cannot be right end the start in one line', () => {
     [{ ...NONE, tlsClientCaFile: '/x' }, /^TLS: ASSAY_SAMPLE_TLS_CLIENT_CA_FILE needs ASSAY_SAMPLE_TLS_CERT_FILE and/],
     [
       { tlsCertFile: '/no/such' },
-      /^TLS: \/no\/such \(ASSAY_SAMPLE_TLS_CERT_FILE\) cannot be read: there is no such file$/,
+      /^TLS: there is no file \/no\/such \(ASSAY_SAMPLE_TLS_CERT_FILE\)$/,
     ],
-    [{ tlsKeyFile: tmpdir() }, /\(ASSAY_SAMPLE_TLS_KEY_FILE\) cannot be read: it is a folder$/],
+    [{ tlsKeyFile: tmpdir() }, / is a folder; expected a file \(ASSAY_SAMPLE_TLS_KEY_FILE\)$/],
   ] as const)('%j', async (config, message) => {
     await expect(failing(config)).rejects.toMatchObject(wrong(message));
   });

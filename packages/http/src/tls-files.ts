@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { AssayError } from '@assay/contracts';
+import { AssayError, whyUnreadable } from '@assay/contracts';
 import { type ConfigDefinition, environmentName } from '@assay/runtime';
 import type { TlsConfig } from './tls-config.ts';
 
@@ -92,7 +92,7 @@ async function read(file: PemFile): Promise<Buffer> {
   try {
     return await readFile(file.path);
   } catch (error) {
-    throw wrong(`${shown(file)} cannot be read: ${reasonOf(error)}`, error);
+    throw wrong(`${whyUnreadable(error, file.path)} (${file.variable})`, error);
   }
 }
 
@@ -106,16 +106,8 @@ function parse<T>(file: PemFile, bytes: Buffer, what: string, parser: (pem: Buff
   throw wrong(`${shown(file)} holds no ${what} in PEM`);
 }
 
-const READ_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'this user may not read it',
-  EISDIR: 'it is a folder',
-};
-
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return READ_ERRORS[code] ?? error.message;
+  return error instanceof Error ? error.message : String(error);
 }
 
 function shown({ path, variable }: PemFile): string {
