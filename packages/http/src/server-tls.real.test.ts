@@ -150,10 +150,7 @@ describe('settings that cannot be right end the start in one line', () => {
     [{ tlsKeyFile: undefined }, /ASSAY_SAMPLE_TLS_CERT_FILE and ASSAY_SAMPLE_TLS_KEY_FILE belong together/],
     [{ tlsCertFile: undefined }, /ASSAY_SAMPLE_TLS_CERT_FILE and ASSAY_SAMPLE_TLS_KEY_FILE belong together/],
     [{ ...NONE, tlsClientCaFile: '/x' }, /^TLS: ASSAY_SAMPLE_TLS_CLIENT_CA_FILE needs ASSAY_SAMPLE_TLS_CERT_FILE and/],
-    [
-      { tlsCertFile: '/no/such' },
-      /^TLS: there is no file \/no\/such \(ASSAY_SAMPLE_TLS_CERT_FILE\)$/,
-    ],
+    [{ tlsCertFile: '/no/such' }, /^TLS: there is no file \/no\/such \(ASSAY_SAMPLE_TLS_CERT_FILE\)$/],
     [{ tlsKeyFile: tmpdir() }, / is a folder; expected a file \(ASSAY_SAMPLE_TLS_KEY_FILE\)$/],
   ] as const)('%j', async (config, message) => {
     await expect(failing(config)).rejects.toMatchObject(wrong(message));
