@@ -79,6 +79,58 @@ test('who is alone is run at once by an idle version, and by a busy one like all
   expect(runs).toEqual([1, 2]);
 });
 
+test('a short batch is run as soon as it is full, and what comes behind it at the end of the turn', async () => {
+  const { batcher, runs } = await identityBatcher({ maxBatchRows: 2 });
+  const ids = ['a', 'b', 'c', 'd', 'e'];
+  const scored = ids.map((id) => submit(batcher, [id]));
+  expect(runs).toEqual([2, 2]);
+  expect(batcher.queuedRows).toBe(1);
+  let isDrained = false;
+  const drained = batcher.drain().then(() => {
+    isDrained = true;
+  });
+  expect((await Promise.all(scored.slice(0, 4))).map(idsOf)).toEqual([['a'], ['b'], ['c'], ['d']]);
+  expect(isDrained).toBe(false);
+  expect(idsOf((await scored[4]) as ScoredRows)).toEqual(['e']);
+  await drained;
+  expect(runs).toEqual([2, 2, 1]);
+});
+
+test('a full batch that takes long is run at the end of the turn, so that others are served first', async () => {
+  const { scorer } = await identityBatcher({ maxBatchRows: 2 });
+  const runs: number[] = [];
+  const slow: Scorer = Object.create(scorer, { measured: { value: { oneRowUs: 5000, fullBatchUs: 10_000 } } });
+  const batcher = createBatcher(slow, { observe: ({ rows }) => runs.push(rows) });
+  const scored = ['a', 'b', 'c'].map((id) => submit(batcher, [id]));
+  expect(runs).toEqual([]);
+  await nextTurn();
+  expect(runs).toEqual([2]);
+  expect((await Promise.all(scored)).map(idsOf)).toEqual([['a'], ['b'], ['c']]);
+  expect(runs).toEqual([2, 1]);
+});
+
+test('while a run is under way elsewhere no other is begun, however many batches are full', async () => {
+  const { scorer } = await identityBatcher({ maxBatchRows: 2 });
+  let [running, most] = [0, 0];
+  const elsewhere: Scorer = Object.create(scorer, {
+    run: {
+      value: async (...args: Parameters<Scorer['run']>) => {
+        most = Math.max(most, ++running);
+        await nextTurn();
+        await nextTurn();
+        running--;
+        return scorer.run(...args);
+      },
+    },
+  });
+  const batcher = createBatcher(elsewhere);
+  const ids = Array.from({ length: 11 }, (_, i) => `id-${i}`);
+  const scored = await Promise.all(ids.map((id) => submit(batcher, [id])));
+  expect(scored.map(idsOf)).toEqual(ids.map((id) => [id]));
+  expect(most).toBe(1);
+  await batcher.close();
+});
+
 test.each(['auto', 'public'] as const)(
   'whatever is submitted and when, each caller gets its own rows (%s call)',
   async (call) => {

@@ -1,7 +1,7 @@
 /**
  * Rows of many callers, run together. What arrives in one turn of the event loop is one batch, run at the end of that turn
  * by `setImmediate`: an idle version answers at once, a busy one gathers meanwhile. A timer would only add its delay. Who
- * is known to be alone does not even wait for the end of the turn.
+ * is known to be alone does not even wait for the end of the turn, nor does a batch that is full and short.
  *
  * A batch of more rows than the scorer takes at a time is run in several turns, so that others are served between. Rows
  * are put into the batch as they come and are matched to their callers by position.
@@ -24,6 +24,11 @@ import { runCost } from './run-cost.ts';
 const DEFAULT_MAX_QUEUE_ROWS = 4096;
 /** Batches kept for the next use. */
 const MAX_SPARE_BATCHES = 4;
+/**
+ * A full batch that takes no longer is run at once: reading and answering its requests takes about as long, and those that
+ * come behind it in this turn would only make it wait, with all that they asked in memory meanwhile.
+ */
+const SHORT_RUN_MS = 1;
 
 type Append = (batch: InputBatch) => number;
 
@@ -62,8 +67,10 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
   const full: Group[] = [];
   let filling = newGroup();
   let queuedRows = 0;
-  /** A turn is due, or its run is under way. */
-  let active = false;
+  /** A run is due at the end of this turn of the event loop. */
+  let isDue = false;
+  /** A run is under way. */
+  let isRunning = false;
   let closed = false;
   const idleWaiters: (() => void)[] = [];
 
@@ -171,15 +178,34 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       queueMs: 0,
       inferenceMs: 0,
     });
-    if (batch.rows >= maxBatchRows) {
+    const isFull = batch.rows >= maxBatchRows;
+    if (isFull) {
       full.push(filling);
       filling = newGroup();
     }
-    if (!active) {
-      active = true;
-      if (submission.isAlone === true) turn();
-      else setImmediate(turn);
-    }
+    if (submission.isAlone === true && !isDue && !isRunning) run();
+    else if (isFull && !isRunning && cost.expectedMs(maxBatchRows) <= SHORT_RUN_MS) run();
+    else schedule();
+  };
+
+  /** Unless one is due or under way: whoever ends it looks for more. */
+  const schedule = (): void => {
+    if (isDue || isRunning) return;
+    isDue = true;
+    setImmediate(onDue);
+  };
+
+  /** What was due may have been run since. */
+  const onDue = (): void => {
+    isDue = false;
+    if (isRunning) return;
+    if (queuedRows > 0) run();
+    else rest();
+  };
+
+  const rest = (): void => {
+    if (isDue) return;
+    for (const resolve of idleWaiters.splice(0)) resolve();
   };
 
   const settle = (ticket: Ticket, outcome: AssayError | Omit<ScoredRows, 'rows' | 'queueMs' | 'inferenceMs'>): void => {
@@ -202,8 +228,9 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     });
   };
 
-  /** One run, at the end of a turn of the event loop. */
-  const turn = (): void => {
+  /** One run, nearly always at the end of a turn of the event loop. */
+  const run = (): void => {
+    isRunning = true;
     let group = full[0];
     if (group === undefined) {
       group = filling;
@@ -298,15 +325,13 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       group.batch.clear();
       if (spare.length < MAX_SPARE_BATCHES && group.batch.capacityRows <= 2 * maxBatchRows) spare.push(group.batch);
     }
-    if (queuedRows > 0) {
-      setImmediate(turn);
-      return;
-    }
-    active = false;
-    for (const resolve of idleWaiters.splice(0)) resolve();
+    isRunning = false;
+    if (queuedRows > 0) schedule();
+    else rest();
   };
 
-  const drain = (): Promise<void> => (active ? new Promise((resolve) => idleWaiters.push(resolve)) : Promise.resolve());
+  const drain = (): Promise<void> =>
+    isDue || isRunning ? new Promise((resolve) => idleWaiters.push(resolve)) : Promise.resolve();
 
   return {
     submit,
