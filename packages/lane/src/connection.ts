@@ -27,6 +27,9 @@ export interface ConnectionOwner {
 /** Requests of one connection that may wait for their answers; what comes behind them is not read. */
 const MAX_PIPELINED = 64;
 
+/** Bytes behind a text that are cheaper to copy than to write by themselves. */
+const SHORT_TAIL_BYTES = 8192;
+
 /** A request whose answer is not written yet. */
 interface Slot {
   readonly request: RequestHead;
@@ -380,6 +383,7 @@ export class LaneConnection {
 
   #send({ text, encoding }: WireText, tail: Buffer | undefined): boolean {
     if (tail === undefined) return this.socket.write(text, encoding);
+    if (tail.length <= SHORT_TAIL_BYTES) return this.socket.write(Buffer.concat([Buffer.from(text, encoding), tail]));
     this.socket.cork();
     this.socket.write(text, encoding);
     const isRoom = this.socket.write(tail);

@@ -16,7 +16,8 @@ export function exactJson(value: unknown): string {
       return value.toString();
     case 'object': {
       if (value === null) return 'null';
-      if (Array.isArray(value)) return `[${value.map(exactJson).join(',')}]`;
+      if (Array.isArray(value))
+        return value.every(isPlain) ? JSON.stringify(value) : `[${value.map(exactJson).join(',')}]`;
       let text = '';
       for (const [key, part] of Object.entries(value)) {
         if (part === undefined) continue;
@@ -27,6 +28,11 @@ export function exactJson(value: unknown): string {
     default:
       return JSON.stringify(value) ?? 'null';
   }
+}
+
+/** Whether `JSON.stringify`, which takes a list of numbers in one piece, writes it with every bit. */
+function isPlain(value: unknown): boolean {
+  return typeof value === 'number' && value - value === 0 && !Object.is(value, -0);
 }
 
 /** The outputs of one row, in the order of the signature. */

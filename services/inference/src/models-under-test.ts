@@ -115,6 +115,43 @@ export async function identityModel(parent: string): Promise<MadeModel> {
   return { ...written, dir };
 }
 
+/** A model that gives back what it is given, floats all of it. */
+export async function floatsModel(parent: string): Promise<MadeModel> {
+  const signature: Signature = {
+    features: [
+      { name: 'vector', dtype: 'float32', shape: [3], nullable: false },
+      { name: 'share', dtype: 'float64', shape: [], nullable: false, range: { min: 0, max: 1 } },
+      { name: 'other', dtype: 'float32', shape: [], nullable: true },
+    ],
+    outputs: [
+      { name: 'vector_out', dtype: 'float32', shape: [3] },
+      { name: 'share_out', dtype: 'float64', shape: [] },
+      { name: 'other_out', dtype: 'float32', shape: [] },
+    ],
+  };
+  const graph = new GraphBuilder();
+  for (const { name, dtype, shape } of signature.features) {
+    const type = dtype === 'float64' ? 'float64' : 'float32';
+    const dims = ['N', shape[0] ?? 1];
+    graph.node('Identity', [graph.input(name, type, dims)], { outputs: [`${name}_out`] });
+    graph.output(`${name}_out`, type, dims);
+  }
+  const dir = join(parent, 'floats');
+  const written = await writePackage(dir, {
+    onnx: graph.build(),
+    signature,
+    golden: {
+      source: 'example',
+      records: [{ vector: [1, 2, 3], share: 0.5, other: 4 }],
+      outputs: [{ vector_out: [1, 2, 3], share_out: 0.5, other_out: 4 }],
+      tolerance: { absolute: 0, relative: 0 },
+    },
+    lineage: LINEAGE,
+    createdAt: CREATED_AT,
+  });
+  return { ...written, dir };
+}
+
 const AIRPORTS = ['ATL', 'DEN', 'JFK', 'LAX', 'ORD', 'SFO'];
 
 /** Features like those of flights, of every type. */

@@ -16,7 +16,11 @@ export function recordOfTensors(
     let isWhole = true;
     const nest = (depth: number): unknown => {
       const size = shape[depth];
-      if (size !== undefined) return Array.from({ length: size }, () => nest(depth + 1));
+      if (size !== undefined) {
+        const list: unknown[] = [];
+        for (let i = 0; i < size; i++) list.push(nest(depth + 1));
+        return list;
+      }
       const value = recordValue(dtype, elementOf(input.data, next++));
       if (value === undefined) isWhole = false;
       return value;

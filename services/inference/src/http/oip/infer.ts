@@ -11,7 +11,9 @@ import type { ScoringRoutesOptions } from '../named-routes.ts';
 import { readJson } from '../read-json.ts';
 import { predictionId } from '../score-body.ts';
 import { bodyBytes, type ScoringAnswer, type ScoringRequest } from '../scoring-body.ts';
+import { rememberHead, takeAsKnown } from './known-head.ts';
 import { type InferRequest, readInferRequest, readRawRequest } from './read-infer-request.ts';
+import type { RequestedOutput } from './read-outputs.ts';
 import { scanInferRequest } from './scan-infer-request.ts';
 import { HEADER_LENGTH, splitBody } from './split-body.ts';
 import { takeFloats } from './take-floats.ts';
@@ -43,6 +45,7 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
     let read: InferRequest | undefined;
     let readFor: Signature | undefined;
     let requestId: string | undefined;
+    let requested: readonly RequestedOutput[] | undefined;
     const readWhole = (signature: Signature): InferRequest => {
       if (read !== undefined && readFor === signature) return read;
       readFor = signature;
@@ -55,14 +58,25 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
     const scored = await dataplane.score(
       model,
       (signature) => (batch) => {
-        const scanned = binary === undefined ? scanInferRequest(body, signature, batch, maxRecords) : undefined;
-        if (scanned !== undefined) {
-          requestId = scanned.id;
-          return scanned.rows;
+        if (binary === undefined) {
+          const scanned = scanInferRequest(body, signature, batch, maxRecords);
+          if (scanned !== undefined) {
+            requestId = scanned.id;
+            return scanned.rows;
+          }
+        } else {
+          const taken = takeAsKnown(json, binary, signature, batch);
+          if (taken !== undefined) {
+            requestId = taken.id;
+            requested = taken.outputs;
+            return taken.rows;
+          }
         }
-        const { id, inputs } = readWhole(signature);
-        requestId = id;
-        return takeFloats(inputs, batch) ?? batch.appendTensors(inputs);
+        const request = readWhole(signature);
+        requestId = request.id;
+        requested = request.outputs;
+        if (binary !== undefined && json.length > 0) rememberHead(signature, json, request);
+        return takeFloats(request.inputs, batch) ?? batch.appendTensors(request.inputs);
       },
       readCaller(request.raw, 'oip', receivedAtMs, { version, sizeBytes: body.length }),
     );
@@ -80,7 +94,7 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
         traceparentOf: () => traceparent,
       });
     }
-    const written = writeInferResponse(headOf(scored), requestId, scored.rows, read?.outputs);
+    const written = writeInferResponse(headOf(scored), requestId, scored.rows, requested);
     return encodeAnswer(headers, answerOf(written, id, scored.rows.cached?.size));
   };
 }

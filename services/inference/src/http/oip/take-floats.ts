@@ -20,12 +20,14 @@ function fill(
   data: Float32Array | Float64Array,
   rows: number,
 ): boolean {
+  // What lies between them is finite, and no NaN.
+  const [least, most] = [Math.max(min, -Number.MAX_VALUE), Math.min(max, Number.MAX_VALUE)];
   for (let row = 0; row < rows; row++) {
     const target = at + row * stride;
     const source = row * width;
     for (let i = 0; i < width; i++) {
       const value = data[source + i] ?? Number.NaN;
-      if (!(value >= min && value <= max && value - value === 0)) return false; // the last: it is finite
+      if (!(value >= least && value <= most)) return false;
       array[target + i] = value;
     }
   }
