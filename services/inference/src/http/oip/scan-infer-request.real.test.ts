@@ -91,20 +91,24 @@ describe('a body in its usual form', () => {
     );
   });
 
-  test('with anything changed in it is taken only if it is so when read carefully', () => {
-    const edits = fc.array(
-      fc.tuple(fc.nat(), fc.constantFrom(...'01.,-[]{}":x\\ ', 'null', '"id":"1",', '"data":[1],'), fc.nat(2)),
-      { minLength: 1, maxLength: 3 },
+  type Edit = readonly [at: number, what: string, drops: number];
+  const edits = fc.array(
+    fc.tuple(fc.nat(), fc.constantFrom(...'01.,-[]{}":x\\ ', 'null', '"id":"1",', '"data":[1],'), fc.nat(2)),
+    { minLength: 1, maxLength: 3 },
+  );
+  const edited = (text: string, changes: readonly Edit[]): Buffer =>
+    Buffer.from(
+      changes.reduce((changed, [at, what, drops]) => {
+        const i = at % (changed.length + 1);
+        return changed.slice(0, i) + what + changed.slice(i + drops);
+      }, text),
     );
+
+  test('with anything changed in it is taken only if it is so when read carefully', () => {
     let taken = 0;
     fc.assert(
       fc.property(usual, edits, (request, changes) => {
-        let text = JSON.stringify(request);
-        for (const [at, what, drops] of changes) {
-          const i = at % (text.length + 1);
-          text = text.slice(0, i) + what + text.slice(i + drops);
-        }
-        const body = Buffer.from(text);
+        const body = edited(JSON.stringify(request), changes);
         const [scanned, read] = [scorer.newBatch(), scorer.newBatch()];
         const found = scanInferRequest(body, SIGNATURE, scanned, MAX_ROWS);
         if (found === undefined) {
@@ -118,6 +122,34 @@ describe('a body in its usual form', () => {
       { numRuns: 5000 },
     );
     expect(taken).toBeGreaterThan(100);
+  });
+
+  test('that is written as one before it has its own numbers, whatever else is changed in it', () => {
+    const requests = fc.record({ inputs });
+    const others = fc.array(number, { minLength: 15, maxLength: 15 });
+    let [whole, taken] = [0, 0];
+    fc.assert(
+      fc.property(requests, others, fc.oneof(fc.constant([]), edits), (request, numbers, changes) => {
+        const signature = structuredClone(SIGNATURE); // one that no request was scanned for
+        const first = Buffer.from(JSON.stringify(request));
+        expect(scanInferRequest(first, signature, scorer.newBatch(), MAX_ROWS)?.rows).toBeGreaterThan(0);
+        const next = request.inputs.map((input) => ({ ...input, data: input.data.map((_, i) => numbers[i]) }));
+        const body = edited(JSON.stringify({ inputs: next }), changes);
+        const [scanned, read] = [scorer.newBatch(), scorer.newBatch()];
+        const found = scanInferRequest(body, signature, scanned, MAX_ROWS);
+        if (found === undefined) {
+          expect(scanned.rows).toBe(0);
+          return;
+        }
+        if (changes.length === 0) whole++;
+        else taken++;
+        expect(found).toEqual(readCarefully(body, read));
+        expect(outputsOf(scanned)).toEqual(outputsOf(read));
+      }),
+      { numRuns: 3000 },
+    );
+    expect(whole).toBeGreaterThan(1000);
+    expect(taken).toBeGreaterThan(10);
   });
 
   const whole = [

@@ -7,6 +7,7 @@ import { elementCount, type Signature } from '@assay/contracts';
 import { type InputBatch, scanFloats } from '@assay/scoring';
 import { JsonScan, PUNCTUATION } from '../json-scan.ts';
 import { DATATYPE_OF } from './datatypes.ts';
+import { KnownLayout, type Numbers } from './known-layout.ts';
 
 export interface ScannedRequest {
   readonly id: string | undefined;
@@ -42,7 +43,12 @@ interface Scannable {
   readonly features: readonly ScannableFeature[];
   readonly byName: ReadonlyMap<string, ScannableFeature>;
   readonly elementsPerRow: number;
+  layout: KnownLayout | undefined;
+  /** How many more requests are read in whole before the layout of one is kept: where they differ, keeping it is in vain. */
+  readsLeft: number;
 }
+
+const READS_A_LAYOUT = 16;
 
 /** What JSON has as it is, in ASCII. */
 const PLAIN_TEXT = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
@@ -68,7 +74,13 @@ function makeScannable(signature: Signature): Scannable | null {
     features.push({ name, nameBytes: Buffer.from(name), datatype, tail, foundBy: 0 });
     elementsPerRow += elementCount(tail);
   }
-  return { features, byName: new Map(features.map((feature) => [feature.name, feature])), elementsPerRow };
+  return {
+    features,
+    byName: new Map(features.map((feature) => [feature.name, feature])),
+    elementsPerRow,
+    layout: undefined,
+    readsLeft: 0,
+  };
 }
 
 /** The rows of the body are in the batch; undefined: they are not, and the body is to be read the careful way. */
@@ -83,40 +95,49 @@ export function scanInferRequest(
   if (scannable === null || body[body.length - 1] !== CLOSE) return undefined;
   // A number and what is behind it are two bytes: a short body that claims many rows makes no room for them.
   const mostRows = Math.min(maxRows, Math.floor(body.length / 2 / scannable.elementsPerRow));
+  const { layout } = scannable;
+  if (layout !== undefined && layout.rows <= mostRows && layout.take(body, batch)) {
+    return { id: undefined, rows: layout.rows };
+  }
   const scan = new JsonScan(body);
   scans++;
   let id: string | undefined;
   let rows = 0;
-  let inputs = 0;
+  const inputs: Numbers[] = [];
   if (!scan.takes(OPEN)) return undefined;
   do {
     if (id === undefined && scan.takesKey(KEYS.id)) {
       id = scan.text();
       if (id === undefined || id.length > MAX_ID_LENGTH) return undefined;
-    } else if (inputs === 0 && scan.takesKey(KEYS.inputs)) {
+    } else if (inputs.length === 0 && scan.takesKey(KEYS.inputs)) {
       if (!scan.takes(OPEN_LIST)) return undefined;
       do {
         const found = scanInput(scan, scannable, inputs, batch, mostRows);
         if (found === undefined || (rows > 0 && found !== rows)) return undefined;
         rows = found;
-        inputs++;
       } while (scan.takes(COMMA));
       if (!scan.takes(CLOSE_LIST)) return undefined;
     } else return undefined;
   } while (scan.takes(COMMA));
   if (!scan.takes(CLOSE) || !scan.isAtEnd || rows === 0) return undefined;
-  return batch.takeFloats(rows, inputs) ? { id, rows } : undefined;
+  if (!batch.takeFloats(rows, inputs.length)) return undefined;
+  // Who sends ids sends others each time.
+  if (id === undefined && --scannable.readsLeft < 0) {
+    scannable.layout = KnownLayout.of(body, inputs, rows);
+    scannable.readsLeft = READS_A_LAYOUT;
+  }
+  return { id, rows };
 }
 
 /**
  * One tensor, put where the next rows of the batch will be.
- * @param position among the inputs of the request: mostly that of the feature in the signature
+ * @param inputs those before it, which it joins; its place is mostly that of the feature in the signature
  * @returns how many rows it has
  */
 function scanInput(
   scan: JsonScan,
   { features, byName }: Scannable,
-  position: number,
+  inputs: Numbers[],
   batch: InputBatch,
   maxRows: number,
 ): number | undefined {
@@ -126,7 +147,7 @@ function scanInput(
   if (!scan.takes(OPEN)) return undefined;
   while (!scan.takesKey(KEYS.data)) {
     if (feature === undefined && scan.takesKey(KEYS.name)) {
-      const next = features[position];
+      const next = features[inputs.length];
       feature = next !== undefined && scan.takesText(next.nameBytes) ? next : byName.get(scan.text() ?? '');
       if (feature === undefined) return undefined;
     } else if (datatype === undefined && scan.takesKey(KEYS.datatype)) {
@@ -145,7 +166,10 @@ function scanInput(
   if (rows < 1 || rows > maxRows || !fits(shape, feature.tail) || !scan.takes(OPEN_LIST)) return undefined;
   const column = batch.floats(feature.name, rows);
   if (column === undefined) return undefined;
-  if (!scan.moveTo(scanFloats(scan.bytes, scan.at, column, rows)) || !scan.takes(CLOSE)) return undefined;
+  const from = scan.at;
+  if (!scan.moveTo(scanFloats(scan.bytes, from, column, rows))) return undefined;
+  inputs.push({ feature: feature.name, from, end: scan.at });
+  if (!scan.takes(CLOSE)) return undefined;
   feature.foundBy = scans;
   return rows;
 }
