@@ -18,7 +18,7 @@ import { FLIGHT } from './scoring.ts';
 
 const IS_SHORT = process.argv.includes('--short');
 /** A stream thread compiles for itself: of a short backlog much goes by while it does. */
-const BACKLOG = Number(process.env.BENCH_BACKLOG ?? (IS_SHORT ? 60_000 : 200_000));
+const BACKLOG = Number(process.env.BENCH_BACKLOG ?? (IS_SHORT ? 60_000 : 400_000));
 /** Fed before REST is measured; what is left at the end is told, and none is an error. */
 const REST_BACKLOG = Number(process.env.BENCH_REST_BACKLOG ?? (IS_SHORT ? 400_000 : 1_500_000));
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);

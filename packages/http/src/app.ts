@@ -260,7 +260,8 @@ function answerErrors(app: App, exchange: Exchange, routes: RouteTable): void {
  */
 export function renderErrorsUnder(app: App, prefix: string, render: ErrorRenderer): void {
   const { errorRenderers } = stateOf(app.server);
-  errorRenderers.push({ prefix: prefix.replace(/\/$/, ''), render });
+  const path = prefix.replace(/\/$/, '');
+  errorRenderers.push({ prefix: path, below: `${path}/`, render });
   errorRenderers.sort((a, b) => b.prefix.length - a.prefix.length);
 }
 

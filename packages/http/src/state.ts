@@ -24,8 +24,8 @@ export interface AppState {
   readonly access: Access | undefined;
   /** Under TLS by the socket that requests have, once it is encrypted. */
   readonly connections: Map<Socket, ConnectionState>;
-  /** Longest prefix first. */
-  readonly errorRenderers: { readonly prefix: string; readonly render: ErrorRenderer }[];
+  /** Longest prefix first; `below` is the prefix with a slash. */
+  readonly errorRenderers: { readonly prefix: string; readonly below: string; readonly render: ErrorRenderer }[];
 }
 
 const states = new WeakMap<Server, AppState>();
