@@ -11,6 +11,7 @@ import { benchRegistryBesideMlflow } from './registry-mlflow.ts';
 import { benchRegistryScale } from './registry-scale.ts';
 import { benchResponseCache } from './response-cache.ts';
 import { benchScoring, FLIGHT } from './scoring.ts';
+import { benchShadows } from './shadows.ts';
 import { benchTraining } from './training.ts';
 
 console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}`);
@@ -21,6 +22,7 @@ await benchTraining(training.http);
 await benchBatch(registry.http);
 await benchLane();
 await benchLaneDeployed();
+await benchShadows();
 await benchResponseCache();
 await benchOverload(5);
 await benchGrpc();

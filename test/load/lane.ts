@@ -8,8 +8,8 @@ import { openLoop } from './open-loop.ts';
 import { type PinnedServer, pinning, startPinned } from './pinned.ts';
 import { residentMegabytes, type Server } from './processes.ts';
 
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
-const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
+export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
+export const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
 const WARM_UP_SECONDS = 5;
 
 interface Case {
