@@ -3,10 +3,12 @@
  * log. The key comes from this process, so that nothing else is measured. Prints its URL, the key and, with `grpc`, where
  * that listens.
  *
+ * With `twins` every model runs in a thread of its own, and the small MLP and a large one are there twice.
+ *
  * With `shadow:same` or `shadow:large` the small MLP has a shadow that is given every request: a version of its own size, or
  * one whose runs take hundreds of times as long.
  *
- * node lane-server.ts on|off [slow] [shadow:same|large] [grpc] [tls:CERT_FILE,KEY_FILE] [without:keys] [without:predictions] [without:request-log]
+ * node lane-server.ts on|off [slow] [twins] [shadow:same|large] [grpc] [tls:CERT_FILE,KEY_FILE] [without:keys] [without:predictions] [without:request-log]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -25,9 +27,10 @@ import { createScorer, packageFromOnnx } from '@assay/scoring';
 import { forest } from './forest.ts';
 import { perceptron } from './perceptron.ts';
 
+const LARGE_WIDTHS = [30, 1024, 1024, 2];
 const SHADOW_WIDTHS: Readonly<Record<string, readonly number[]>> = {
   'shadow:same': [30, 36, 2],
-  'shadow:large': [30, 1024, 1024, 2],
+  'shadow:large': LARGE_WIDTHS,
 };
 
 /** Making the models is no part of what is measured: another process does it, called as `lane-server.ts models DIR …`. */
@@ -84,6 +87,7 @@ const config = loadConfig(inferenceConfig, {
     lane: process.argv[2] === 'on',
     ...(tlsCertFile === undefined ? {} : { tlsCertFile, tlsKeyFile }),
     ...(lacks('request-log') ? { logSampleRatio: 0 } : {}),
+    ...(process.argv.includes('twins') ? { placement: 'thread' } : {}),
     ...(process.argv.includes('grpc') ? { grpcPort: 0 } : {}),
   },
   env: lacks('keys') ? {} : { ASSAY_SERVICE_KEY: keyText },
@@ -118,6 +122,7 @@ function withShadows(routing: ModelSource['routing']): ModelSource['routing'] {
 async function writeModels(into: string, words: readonly string[]): Promise<void> {
   const small = perceptron([30, 32, 2], 'one');
   const shadow = words.find((word) => word.startsWith('shadow:'));
+  const large = () => perceptron(LARGE_WIDTHS, 'one');
   const models = {
     ...(shadow === undefined
       ? { small }
@@ -125,6 +130,7 @@ async function writeModels(into: string, words: readonly string[]): Promise<void
     big: perceptron([1024, 256, 2], 'one'),
     named: perceptron([30, 32, 2], 'named'),
     trees: forest(100, 5, 30),
+    ...(words.includes('twins') ? { 'small-twin': small, large: large(), 'large-twin': large() } : {}),
     ...(words.includes('slow') ? { slow: await slow() } : {}),
   };
   for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(into, name) });

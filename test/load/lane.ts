@@ -31,7 +31,7 @@ function inferBody(rows: number, width: number): string {
   return JSON.stringify({ inputs });
 }
 
-const inferPath = (model: string): string => `/v2/models/${model}/infer`;
+export const inferPath = (model: string): string => `/v2/models/${model}/infer`;
 
 function inferCase(name: string, model: string, rows: number, width: number, connections: number, must: number): Case {
   return { name, path: inferPath(model), body: inferBody(rows, width), connections, must };
