@@ -3,7 +3,12 @@
  * log. The key comes from this process, so that nothing else is measured. Prints its URL, the key and, with `grpc`, where
  * that listens.
  *
- * node lane-server.ts on|off [slow] [grpc] [tls:CERT_FILE,KEY_FILE] [without:keys] [without:predictions] [without:request-log]
+ * With `twins` every model runs in a thread of its own, and the small MLP and a large one are there twice.
+ *
+ * With `shadow:same` or `shadow:large` the small MLP has a shadow that is given every request: a version of its own size, or
+ * one whose runs take hundreds of times as long.
+ *
+ * node lane-server.ts on|off [slow] [twins] [shadow:same|large] [grpc] [tls:CERT_FILE,KEY_FILE] [without:keys] [without:predictions] [without:request-log]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -14,7 +19,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KeySnapshot } from '@assay/contracts';
 import { formatKeyText, newSecret, secretSha256 } from '@assay/http';
-import { createService, createStaticModels, inferenceConfig } from '@assay/inference';
+import { createService, createStaticModels, inferenceConfig, type ModelSource } from '@assay/inference';
 import { openPackage } from '@assay/model-package';
 import { float32Tensor, GraphBuilder, int64Tensor } from '@assay/onnx';
 import { createLogger, loadConfig } from '@assay/runtime';
@@ -22,9 +27,15 @@ import { createScorer, packageFromOnnx } from '@assay/scoring';
 import { forest } from './forest.ts';
 import { perceptron } from './perceptron.ts';
 
-/** Making the models is no part of what is measured: another process does it, called as `lane-server.ts models DIR [slow]`. */
+const LARGE_WIDTHS = [30, 1024, 1024, 2];
+const SHADOW_WIDTHS: Readonly<Record<string, readonly number[]>> = {
+  'shadow:same': [30, 36, 2],
+  'shadow:large': LARGE_WIDTHS,
+};
+
+/** Making the models is no part of what is measured: another process does it, called as `lane-server.ts models DIR …`. */
 if (process.argv[2] === 'models') {
-  await writeModels(process.argv[3] ?? '', process.argv.includes('slow'));
+  await writeModels(process.argv[3] ?? '', process.argv.slice(4));
   process.exit();
 }
 const dir = mkdtempSync(join(tmpdir(), 'assay-lane-'));
@@ -76,12 +87,13 @@ const config = loadConfig(inferenceConfig, {
     lane: process.argv[2] === 'on',
     ...(tlsCertFile === undefined ? {} : { tlsCertFile, tlsKeyFile }),
     ...(lacks('request-log') ? { logSampleRatio: 0 } : {}),
+    ...(process.argv.includes('twins') ? { placement: 'thread' } : {}),
     ...(process.argv.includes('grpc') ? { grpcPort: 0 } : {}),
   },
   env: lacks('keys') ? {} : { ASSAY_SERVICE_KEY: keyText },
 });
 const service = await createService(config, {
-  models: source,
+  models: { ...source, routing: withShadows(source.routing) },
   log: createLogger({ service: 'inference', level: 'info', destination: { write() {} } }),
   ...(lacks('predictions') ? {} : { predictions: { publish: async () => undefined } }),
 });
@@ -89,14 +101,37 @@ await service.start();
 console.log(`${service.addresses.http} ${lacks('keys') ? '-' : keyText} ${service.addresses.grpc ?? ''}`);
 process.on('SIGTERM', () => process.exit());
 
-/** Each as a package `DIR/NAME`. */
-async function writeModels(into: string, withSlow: boolean): Promise<void> {
+/** Versions of an endpoint besides the one that answers are its shadows. */
+function withShadows(routing: ModelSource['routing']): ModelSource['routing'] {
+  return {
+    async next(after, signal) {
+      const given = await routing.next(after, signal);
+      const endpoints = given.endpoints.map((endpoint) => ({
+        ...endpoint,
+        variants: endpoint.variants.filter(({ weight }) => weight > 0),
+        shadows: endpoint.variants
+          .filter(({ weight }) => weight === 0)
+          .map(({ versionId }) => ({ versionId, ratio: 1 })),
+      }));
+      return { ...given, endpoints };
+    },
+  };
+}
+
+/** Each as a package `DIR/NAME`, or `DIR/NAME/VERSION`. */
+async function writeModels(into: string, words: readonly string[]): Promise<void> {
+  const small = perceptron([30, 32, 2], 'one');
+  const shadow = words.find((word) => word.startsWith('shadow:'));
+  const large = () => perceptron(LARGE_WIDTHS, 'one');
   const models = {
-    small: perceptron([30, 32, 2], 'one'),
+    ...(shadow === undefined
+      ? { small }
+      : { 'small/1': perceptron(SHADOW_WIDTHS[shadow] ?? [], 'one'), 'small/2': small }),
     big: perceptron([1024, 256, 2], 'one'),
     named: perceptron([30, 32, 2], 'named'),
     trees: forest(100, 5, 30),
-    ...(withSlow ? { slow: await slow() } : {}),
+    ...(words.includes('twins') ? { 'small-twin': small, large: large(), 'large-twin': large() } : {}),
+    ...(words.includes('slow') ? { slow: await slow() } : {}),
   };
   for (const [name, onnx] of Object.entries(models)) await packageFromOnnx(onnx, { dir: join(into, name) });
 }

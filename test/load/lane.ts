@@ -8,8 +8,8 @@ import { openLoop } from './open-loop.ts';
 import { type PinnedServer, pinning, startPinned } from './pinned.ts';
 import { residentMegabytes, type Server } from './processes.ts';
 
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
-const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
+export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
+export const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
 const WARM_UP_SECONDS = 5;
 
 interface Case {
@@ -31,7 +31,7 @@ function inferBody(rows: number, width: number): string {
   return JSON.stringify({ inputs });
 }
 
-const inferPath = (model: string): string => `/v2/models/${model}/infer`;
+export const inferPath = (model: string): string => `/v2/models/${model}/infer`;
 
 function inferCase(name: string, model: string, rows: number, width: number, connections: number, must: number): Case {
   return { name, path: inferPath(model), body: inferBody(rows, width), connections, must };

@@ -413,6 +413,47 @@ describe('admission', () => {
   });
 });
 
+test('a request is pending from when it is queued until its first run begins, or it is dropped', async () => {
+  const { scorer } = await identityBatcher();
+  const runs: (() => void)[] = [];
+  const batcher = createBatcher({
+    ...scorer,
+    maxBatchRows: 2,
+    run: (...args) => new Promise((resolve) => runs.push(() => resolve(scorer.run(...args)))),
+  });
+  const begun = (count: number) => vi.waitFor(() => expect(runs).toHaveLength(count));
+  const pending = { pendingRequests: 0 };
+  const ask = (ids: readonly unknown[], signal = new AbortController().signal) =>
+    batcher.submit((batch) => batch.appendRecords(ids.map((id) => ({ id, twin: `twin of ${id}` }))), {
+      deadlineMs: farAway(),
+      signal,
+      pending,
+    });
+  const caller = new AbortController();
+  await expect(ask([5])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  expect(pending.pendingRequests).toBe(0);
+  const [fills, takesTwoRuns, goes] = [ask(['a', 'b']), ask(['c', 'd', 'e']), ask(['f'], caller.signal)];
+  expect(pending.pendingRequests).toBe(3);
+  await begun(1);
+  expect(pending.pendingRequests).toBe(2);
+  runs[0]?.();
+  await begun(2);
+  expect(pending.pendingRequests).toBe(1);
+  runs[1]?.();
+  await begun(3);
+  expect(pending.pendingRequests).toBe(1);
+  caller.abort();
+  runs[2]?.();
+  await expect(goes).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(pending.pendingRequests).toBe(0);
+  expect([idsOf(await fills), idsOf(await takesTwoRuns)]).toEqual([
+    ['a', 'b'],
+    ['c', 'd', 'e'],
+  ]);
+  await batcher.drain();
+  expect(pending.pendingRequests).toBe(0);
+});
+
 describe('closing', () => {
   test('finishes what waits and refuses what comes', async () => {
     const { batcher } = await identityBatcher();

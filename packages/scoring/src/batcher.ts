@@ -12,6 +12,7 @@ import type {
   BatcherOptions,
   InputBatch,
   OutputBatch,
+  PendingCount,
   ScoredRows,
   Scorer,
   SubmitOptions,
@@ -41,6 +42,8 @@ interface Ticket {
   readonly submittedMs: number;
   /** Expected wait when it was submitted, without overhead. */
   readonly expectedMs: number;
+  /** Where it counts as pending; undefined once its first run began. */
+  pending: PendingCount | undefined;
   readonly resolve: (scored: ScoredRows) => void;
   readonly reject: (error: AssayError) => void;
   /** Outputs so far, when the rows take several runs. */
@@ -115,7 +118,7 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     reject: Ticket['reject'],
   ): void => {
     const nowMs = performance.now();
-    const { deadlineMs, signal, cache } = submission;
+    const { deadlineMs, signal, cache, pending } = submission;
     // One row at least, before they are read. What a cache answers needs no room: there it is asked first.
     const refused = unwanted(submission, nowMs) ?? (cache === undefined ? overload(submission, 1, nowMs) : undefined);
     if (refused !== undefined) {
@@ -165,6 +168,7 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       return;
     }
     queuedRows += rows;
+    if (pending !== undefined) pending.pendingRequests++;
     tickets.push({
       from,
       rows,
@@ -172,6 +176,7 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       signal,
       submittedMs: nowMs,
       expectedMs: cost.expectedMs(queuedRows),
+      pending,
       resolve: reused === undefined ? resolve : (scored) => reused.scored(scored),
       reject: reused === undefined ? reject : (error) => reused.failed(error),
       parts: [],
@@ -210,6 +215,7 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
 
   const settle = (ticket: Ticket, outcome: AssayError | Omit<ScoredRows, 'rows' | 'queueMs' | 'inferenceMs'>): void => {
     queuedRows -= ticket.rows;
+    endPending(ticket);
     if (outcome instanceof AssayError) ticket.reject(outcome);
     else ticket.resolve({ ...outcome, rows: ticket.rows, queueMs: ticket.queueMs, inferenceMs: ticket.inferenceMs });
   };
@@ -244,6 +250,10 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     if (rows <= 0) {
       next(group);
       return;
+    }
+    for (const ticket of group.tickets) {
+      if (ticket.from >= from + rows) break;
+      endPending(ticket);
     }
     let outputs: OutputBatch | Promise<OutputBatch>;
     try {
@@ -347,6 +357,13 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       return drain();
     },
   };
+}
+
+/** Its first run begins, or there will be none. */
+function endPending(ticket: Ticket): void {
+  if (ticket.pending === undefined) return;
+  ticket.pending.pendingRequests--;
+  ticket.pending = undefined;
 }
 
 /** Why a caller wants its rows no more. */

@@ -20,6 +20,7 @@ export type {
   OutputBatch,
   OutputData,
   OutputTensor,
+  PendingCount,
   ScoredRows,
   Scorer,
   ScorerFindings,

@@ -258,6 +258,11 @@ export interface Scorer {
   close(): void;
 }
 
+/** How many requests wait for a run of the model; a gauge of theirs, which those who submit may share. */
+export interface PendingCount {
+  pendingRequests: number;
+}
+
 export interface SubmitOptions {
   /** When an answer is worthless, by the clock of `performance.now()`. */
   readonly deadlineMs: number;
@@ -266,6 +271,8 @@ export interface SubmitOptions {
   readonly cache?: VersionCache | undefined;
   /** Nobody else can come in this turn of the event loop: an idle version does not wait for its end. */
   readonly isAlone?: boolean | undefined;
+  /** Is one higher from when these rows are queued until their first run begins, or they are dropped. */
+  readonly pending?: PendingCount | undefined;
 }
 
 /** The rows of one caller within the batch that they were run in. */

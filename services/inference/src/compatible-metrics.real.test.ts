@@ -1,7 +1,7 @@
 /** Metrics by the names of other servers, after real requests. */
 import { expect, test, vi } from 'vitest';
-import { type InferenceUnderTest, serveRegistry, temporaryFolder } from './inference-under-test.ts';
-import { versionModel } from './models-under-test.ts';
+import { type InferenceUnderTest, serveRegistry, serveStatic, temporaryFolder } from './inference-under-test.ts';
+import { slowModel, versionModel } from './models-under-test.ts';
 import { startRegistry } from './registry-under-test.ts';
 
 const within = { timeout: 20_000, interval: 10 };
@@ -46,6 +46,32 @@ test("Triton's and KServe's names tell what was measured, where they are asked f
   expect(series.get('request_predict_seconds_count{model_name="flights"}')).toBe(3);
   expect(series.get('request_predict_seconds_bucket{model_name="flights",le="+Inf"}')).toBe(3);
   expect(series.get('request_predict_seconds_sum{model_name="flights"}')).toBeGreaterThan(0);
+});
+
+test('requests that wait for a run are pending, by model and version, until they were run', async () => {
+  await using folder = await temporaryFolder();
+  const { dir } = await slowModel(folder.path);
+  // In a thread of its own, so that a scrape is answered while it runs.
+  const flags = { metricsCompatibility: 'triton', placement: 'thread', maxBatchRows: 1 } as const;
+  await using inference = await serveStatic(folder.path, [{ name: 'slow', path: dir }], flags);
+  const pending = async () =>
+    (await foreignSeries(inference)).get('nv_inference_pending_request_count{model="slow",version="1"}');
+  expect(await pending()).toBe(0);
+  const seen = new AbortController();
+  const callers = Array.from({ length: 8 }, async () => {
+    const statuses = new Set<number>();
+    while (!seen.signal.aborted) {
+      statuses.add((await inference.post('/v1/endpoints/slow/score', { records: [{ x: 1 }] })).status);
+    }
+    return [...statuses];
+  });
+  try {
+    await vi.waitFor(async () => expect(await pending()).toBeGreaterThanOrEqual(2), within);
+  } finally {
+    seen.abort();
+  }
+  expect(await Promise.all(callers)).toEqual(callers.map(() => [200]));
+  expect(await pending()).toBe(0);
 });
 
 test.each([

@@ -85,6 +85,11 @@ const COUNTERS: readonly { name: string; help: string; measure: (s: ScoreStatist
   },
 ];
 
+const PENDING = {
+  name: 'nv_inference_pending_request_count',
+  help: 'Instantaneous number of pending requests awaiting execution',
+};
+
 const FAILURE = { name: 'nv_inference_request_failure', help: 'Number of failed inference requests, all batch sizes' };
 const REASONS = ['REJECTED', 'CANCELED', 'BACKEND', 'OTHER'] as const;
 type Reason = (typeof REASONS)[number];
@@ -104,6 +109,7 @@ const PREDICT = { name: 'request_predict_seconds', help: 'predict request latenc
 export const COMPATIBLE_METRICS: readonly MetricRow[] = [
   ...COUNTERS.map(({ name, help }) => rowOf(name, help, ['model', 'version'])),
   rowOf(FAILURE.name, FAILURE.help, ['model', 'version', 'reason']),
+  { ...rowOf(PENDING.name, PENDING.help, ['model', 'version']), type: 'gauge' },
   {
     section: 'inference',
     name: PREDICT.name,
@@ -131,6 +137,9 @@ export function addCompatibleMetrics(
       add(registry, 'counter', name, help, async () => summed(scored(), (s) => [[{}, measure(s)]]));
     }
     add(registry, 'counter', FAILURE.name, FAILURE.help, async () => summed(scored(), failuresByReason));
+    add(registry, 'gauge', PENDING.name, PENDING.help, async () =>
+      summed(scored(), ({ pendingRequests }) => [[{}, pendingRequests]]),
+    );
   }
   if (compatibility === 'kserve' || compatibility === 'all') {
     add(registry, 'histogram', PREDICT.name, PREDICT.help, () => predictSamples(registry));
@@ -182,7 +191,7 @@ function total(samples: readonly Sample[]): Sample[] {
 
 function add(
   registry: Registry,
-  type: 'counter' | 'histogram',
+  type: MetricRow['type'],
   name: string,
   help: string,
   samples: () => Promise<Sample[]>,

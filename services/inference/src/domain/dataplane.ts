@@ -122,13 +122,23 @@ export class Dataplane {
       const deadlineMs = receivedAtMs + this.#timeoutMs(endpoint, options);
       liveSet.acquire(live);
       acquired = live;
-      if (live.isResting) await liveSet.wake(live, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
+      const pending = recorder.statistics;
+      if (live.isResting) {
+        pending.pendingRequests++;
+        try {
+          await liveSet.wake(live, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
+        } finally {
+          pending.pendingRequests--;
+        }
+      }
       const append = (limiter === undefined ? read : counted(read, limiter))(live.loaded.signature);
       const explained = options.explained?.();
       // A record of a stream is its own, and reasons are found by a run of their own.
       const cache = door === 'kafka' || explained !== undefined ? undefined : variant.cache;
       const runOptions: RunOptions =
-        signal === undefined ? { deadlineMs, cache, isAlone } : { deadlineMs, signal, cache, isAlone };
+        signal === undefined
+          ? { deadlineMs, cache, isAlone, pending }
+          : { deadlineMs, signal, cache, isAlone, pending };
       const rows = await live.loaded.score(append, runOptions);
       recorder.scored(door, rows, performance.now() - receivedAtMs);
       const scored: Scored =

@@ -2,7 +2,7 @@ import { AssayError } from '@assay/contracts';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Convergence } from './convergence.ts';
 import { Dataplane } from './dataplane.ts';
-import { fakeLoader, recordingObserver, routedEndpoint, snapshot } from './fake-versions.ts';
+import { fakeLoader, recordingObserver, routedEndpoint, routedVersion, snapshot } from './fake-versions.ts';
 import { LiveSet } from './live-set.ts';
 
 const open: LiveSet[] = [];
@@ -69,14 +69,17 @@ describe('versions whose memory is bounded', () => {
     expect([moves(), loader.loads]).toEqual([[], []]);
   });
 
-  test('requests that come while a version is woken wait for the one load', async () => {
-    const { loader, score } = await start({ versions: 3, maxBytes: 20 });
+  test('requests that come while a version is woken wait for the one load, and are pending', async () => {
+    const { loader, observer, score } = await start({ versions: 3, maxBytes: 20 });
     const gate = Promise.withResolvers<void>();
     loader.gates.set('ver_1', gate.promise);
+    const { statistics } = observer.recorder('e1', routedVersion(1));
     const scores = [score(1), score(1), score(1)];
     await vi.waitFor(() => expect(loader.loads).toEqual(['ver_1']));
+    expect(statistics.pendingRequests).toBe(3);
     gate.resolve();
     expect((await Promise.all(scores)).map(({ variant }) => variant.version.id)).toEqual(['ver_1', 'ver_1', 'ver_1']);
+    expect(statistics.pendingRequests).toBe(0);
     expect(loader.loads).toEqual(['ver_1']);
   });
 

@@ -1,8 +1,8 @@
 import type { ErrorCode } from '@assay/contracts';
-import type { ScoredRows } from '@assay/scoring';
+import type { PendingCount, ScoredRows } from '@assay/scoring';
 
-/** What was scored by one version at one endpoint since it was loaded, as sums: for who asks instead of scraping. */
-export class ScoreStatistics {
+/** What was scored by one version at one endpoint since it was loaded, as sums, and what waits: for who asks instead of scraping. */
+export class ScoreStatistics implements PendingCount {
   requests = 0;
   rows = 0;
   readonly failuresByCode = new Map<ErrorCode, number>();
@@ -16,6 +16,8 @@ export class ScoreStatistics {
   cachedRows = 0;
   /** Requests with a row that their cache did not know. */
   cacheMisses = 0;
+  /** Requests that wait now: for a run of the model, or for a version that rests to be loaded again. */
+  pendingRequests = 0;
   /** On the clock of `Date.now()`; 0 before the first. */
   lastAtMs = 0;
   #runs = 0;

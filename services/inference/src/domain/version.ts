@@ -8,7 +8,7 @@
  * - *resting*: a live version that was unloaded to save memory; the next request to it loads it again, which *wakes* it.
  */
 import type { Door, ErrorCode, RoutedVersion, RoutingSnapshot, Signature } from '@assay/contracts';
-import type { Explanation, InputBatch, ScoredRows, ScorerFindings } from '@assay/scoring';
+import type { Explanation, InputBatch, PendingCount, ScoredRows, ScorerFindings } from '@assay/scoring';
 import type { CacheWatcher, VersionCache } from '@assay/scoring/response-cache';
 import type { LimitName } from './endpoint-limits.ts';
 import type { ScoreStatistics } from './score-statistics.ts';
@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly cache?: VersionCache | undefined;
   /** Nobody else can come in this turn of the event loop. */
   readonly isAlone?: boolean | undefined;
+  /** Counts the request while its rows are queued and no run has begun with them. */
+  readonly pending?: PendingCount | undefined;
 }
 
 /** A version in memory. Whoever made it closes it. */
