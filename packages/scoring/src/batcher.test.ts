@@ -419,6 +419,7 @@ test('a request is pending from when it is queued until its first run begins, or
   const batcher = createBatcher({
     ...scorer,
     maxBatchRows: 2,
+    measured: { oneRowUs: 5000, fullBatchUs: 10_000 }, // too long to be run at once
     run: (...args) => new Promise((resolve) => runs.push(() => resolve(scorer.run(...args)))),
   });
   const begun = (count: number) => vi.waitFor(() => expect(runs).toHaveLength(count));
