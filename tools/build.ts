@@ -73,7 +73,7 @@ export async function buildBundle(
     for (const { path, contents } of outputFiles) {
       const target = join(fresh, relative(outdir, path));
       await mkdir(dirname(target), { recursive: true });
-      await writeFile(target, contents);
+      await writeFile(target, path.endsWith('.mjs') ? inAscii(Buffer.from(contents).toString()) : contents);
     }
     await writeFile(join(fresh, 'meta.json'), JSON.stringify(slim(metafile.outputs, relative(root, outdir))));
     await rm(outdir, { recursive: true, force: true });
@@ -84,6 +84,17 @@ export async function buildBundle(
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
+}
+
+/** Where esbuild leaves text as it was: it escapes the rest. */
+const COMMENT = /(?:^\s*(?:\/?\*|\(\*)|\/\/).*$/gm;
+
+/**
+ * One character beyond ASCII, in whatever comment, and V8 holds the whole file in two bytes a character: some 3 MB of every
+ * process. Lines keep their lengths, and source maps their places.
+ */
+function inAscii(script: string): string {
+  return script.replace(COMMENT, (line) => line.replace(/[^\0-\x7f]/g, '?'));
 }
 
 /** `{"entries/cli.mjs": ["cli/src/main.ts", …]}` */

@@ -1,7 +1,7 @@
 /** The bundle as `make build` writes it: one way through all of it, by the `assay` command alone. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -204,6 +204,13 @@ describe('the bundle', () => {
       .toMatch(/^PRODUCT.*\n8 /);
     expect(await json('audit', 'verify')).toMatchObject({ valid: true });
     expect((await stop(next)).code).toBe(0);
+  });
+
+  test('is ASCII, which V8 holds in half the memory', async () => {
+    const scripts = (await Array.fromAsync(glob('{chunks,entries}/*.mjs', { cwd: BUNDLE }))).toSorted();
+    expect(scripts.length).toBeGreaterThan(50);
+    const isAscii = (script: string) => /^[\0-\x7f]*$/.test(readFileSync(join(BUNDLE, script), 'utf8'));
+    expect(scripts.filter((script) => !isAscii(script))).toEqual([]);
   });
 
   test('serves a file without loading database, broker, cluster or table code', async () => {
