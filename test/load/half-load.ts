@@ -10,10 +10,12 @@ import { median } from './generator.ts';
 import { ROUNDS, SECONDS, SMALL, targetOf } from './lane.ts';
 import type { Paced, PacedOptions } from './paced-generator.ts';
 import { pinning, startPinned } from './pinned.ts';
-import { cpuMicroseconds } from './processes.ts';
+import { coreBusyMicroseconds, cpuMicroseconds } from './processes.ts';
 
 /** Those that the capacity is measured with, and those that may be open at half of it. */
 const CONNECTIONS = SMALL.connections;
+/** Where `pinning` puts the servers. */
+const SERVER_CORE = 0;
 const WARM_UP_SECONDS = 3;
 const MUST_BE_WITHIN_MS = 1;
 /** A load that can be more wrong than that itself cannot tell. */
@@ -47,7 +49,8 @@ interface Row {
   readonly name: string;
   readonly target: RawTarget;
   readonly perSecond: number;
-  readonly rounds: (Paced & { readonly busy: number })[];
+  /** With the shares of the server's core that it had itself, and that others had. */
+  readonly rounds: (Paced & { readonly busy: number; readonly others: number })[];
 }
 
 export async function benchHalfLoad(): Promise<void> {
@@ -67,19 +70,20 @@ export async function benchHalfLoad(): Promise<void> {
   await using load = startPacedLoad();
   for (let round = -1; round < ROUNDS * SECONDS; round++) {
     for (const { target, perSecond, rounds } of rows) {
-      const before = cpuMicroseconds(target.pid);
+      const before = [cpuMicroseconds(target.pid), coreBusyMicroseconds(SERVER_CORE)] as const;
       const paced = await load.run(target, { perSecond, seconds: 1, connections: CONNECTIONS });
-      const busy = (cpuMicroseconds(target.pid) - before) / 1e6;
-      if (round >= 0) rounds.push({ ...paced, busy }); // the first compiles
+      const busy = (cpuMicroseconds(target.pid) - before[0]) / 1e6;
+      const others = Math.max(0, (coreBusyMicroseconds(SERVER_CORE) - before[1]) / 1e6 - busy); // told in ticks of 10 ms
+      if (round >= 0) rounds.push({ ...paced, busy, others }); // the first compiles
     }
   }
   console.log(
     `at half of capacity: requests at random times, latency from when they were due, medians of rounds of 1 s`,
   );
   console.log(
-    `  beyond: p99 less the echo's (must be at most ${MUST_BE_WITHIN_MS} ms); own error: p99 of the load's, in ms; busy: share of the server's core`,
+    `  beyond: p99 less the echo's (must be at most ${MUST_BE_WITHIN_MS} ms); own error: p99 of the load's, in ms; busy: the server's share of its core, others: everybody else's`,
   );
-  console.log('                              req/s    p50 ms    p99 ms    beyond   own error   busy');
+  console.log('                              req/s    p50 ms    p99 ms    beyond   own error   busy   others');
   for (const row of rows) print(row, base);
 }
 
@@ -102,6 +106,7 @@ function print({ name, perSecond, rounds }: Row, base: Row): void {
       beyond.toFixed(2).padStart(9),
       of('ownErrorP99Ms').toFixed(2).padStart(11),
       `${(100 * of('busy')).toFixed(0)} %`.padStart(6),
+      `${(100 * of('others')).toFixed(0)} %`.padStart(8),
       isExact ? '' : '  tells nothing: the load itself was too late',
     ].join(' '),
   );
