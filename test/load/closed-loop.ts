@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Sample } from './generator.ts';
 import { cpuMicroseconds } from './processes.ts';
+import { answerReader } from './raw-http.ts';
 
 export interface RawTarget {
   readonly name: string;
@@ -26,8 +27,6 @@ export interface RawTarget {
   /** Of calls with the same body that follow on the first: all of them together count as one request. */
   readonly thenPaths?: readonly string[];
 }
-
-const END_OF_HEAD = Buffer.from('\r\n\r\n');
 
 /** Any answer but a 200 ends the benchmark: a fast error is no result. */
 export async function closedLoop(target: RawTarget, connections: number, seconds: number): Promise<Sample> {
@@ -83,23 +82,15 @@ function callsOf({ body, nextBody, other }: RawTarget, start: string, head: stri
 
 function ask(socket: Socket, calls: readonly Calls[], latenciesMs: number[], fail: (error: Error) => void): void {
   let sentMs = performance.now();
-  let held: Buffer | undefined;
   let answered = 0;
-  socket.on('data', (chunk: Buffer) => {
-    const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
-    held = bytes;
-    const end = bytes.indexOf(END_OF_HEAD);
-    if (end < 0) return;
-    const head = bytes.toString('latin1', 0, end);
+  const readAnswer = answerReader((head, bytes) => {
     if (!head.startsWith('HTTP/1.1 200 ')) fail(new Error(bytes.toString('utf8').slice(0, 1000)));
-    const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
-    if (bytes.length < end + END_OF_HEAD.length + length) return;
-    held = undefined;
     answered = (answered + 1) % calls.length;
     if (answered === 0) latenciesMs.push(performance.now() - sentMs);
     const call = calls[answered]?.() ?? Buffer.alloc(0);
     if (answered === 0) sentMs = performance.now();
     socket.write(call);
   });
+  socket.on('data', readAnswer);
   socket.write(calls[0]?.() ?? Buffer.alloc(0));
 }

@@ -4,7 +4,6 @@
  */
 import { closedLoop, type RawTarget } from './closed-loop.ts';
 import { median, type Sample } from './generator.ts';
-import { openLoop } from './open-loop.ts';
 import { type PinnedServer, pinning, startPinned } from './pinned.ts';
 import { residentMegabytes, type Server } from './processes.ts';
 
@@ -92,7 +91,6 @@ export async function benchLane(): Promise<void> {
   }
   printMemory('after all of it', echo, on, off);
   await benchBinary(on);
-  await benchHalfLoad(echo, on);
   await benchFeatures(pin);
 }
 
@@ -157,25 +155,6 @@ async function benchBinary(server: PinnedServer): Promise<void> {
     ratios.push(asBytes.requestsPerSecond / asText.requestsPerSecond);
   }
   console.log(`big MLP, binary tensors over JSON, 64 connections: ${median(ratios).toFixed(2)} (must 2)`);
-}
-
-/** Each at half of what it can do, its requests coming when they come. */
-async function benchHalfLoad(echo: PinnedServer, server: PinnedServer): Promise<void> {
-  const targets = [{ name: 'echo', ...echo, path: '/echo', body: SMALL.body }, targetOf(server, 'lane', SMALL)];
-  const p99Ms: number[] = [];
-  for (const target of targets) {
-    const { requestsPerSecond } = await closedLoop(target, 64, SECONDS);
-    const load = {
-      perSecond: requestsPerSecond / 2,
-      seconds: 2 * SECONDS,
-      deadlineMs: 1000,
-      impatience: 'waits',
-    } as const;
-    const latencies = (await openLoop(target, load)).answeredMs.toSorted((a, b) => a - b);
-    p99Ms.push(latencies[Math.floor(0.99 * latencies.length)] ?? Number.NaN);
-  }
-  const [ofEcho, ofLane] = p99Ms.map((ms) => ms.toFixed(2));
-  console.log(`at half of capacity, p99: echo ${ofEcho} ms, with the lane ${ofLane} ms (must be within 1 ms)`);
 }
 
 /** What a request pays for a feature: the whole service beside one without it. */

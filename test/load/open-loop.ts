@@ -5,6 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { setImmediate as afterReading, setTimeout as pause } from 'node:timers/promises';
 import type { RawTarget } from './closed-loop.ts';
+import { answerReader, postBytes } from './raw-http.ts';
 
 export interface OpenLoop {
   readonly perSecond: number;
@@ -36,7 +37,6 @@ export interface Outcomes {
   readonly settledMs: number;
 }
 
-const END_OF_HEAD = Buffer.from('\r\n\r\n');
 /** Of the clients together; while all of them wait, what arrives is counted and not sent. */
 const MAX_CONNECTIONS = 2000;
 /** The network and this process need some of the deadline too: a client hangs up a little later than it says. */
@@ -50,15 +50,8 @@ interface Client {
 
 export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outcomes> {
   const { hostname, port } = new URL(target.url);
-  const head = [
-    `POST ${target.path} HTTP/1.1`,
-    `Host: ${hostname}:${port}`,
-    'Content-Type: application/json',
-    `Assay-Timeout-Ms: ${load.deadlineMs}`,
-    ...(target.headers ?? []),
-  ];
-  const length = Buffer.byteLength(target.body);
-  const request = Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${length}\r\n\r\n${target.body}`);
+  const headers = [`Assay-Timeout-Ms: ${load.deadlineMs}`, ...(target.headers ?? [])];
+  const request = postBytes({ ...target, headers });
   const startMs = performance.now();
   const idle: Client[] = [];
   const all = new Set<Client>();
@@ -93,18 +86,10 @@ export async function openLoop(target: RawTarget, load: OpenLoop): Promise<Outco
       sentMs: undefined,
     };
     all.add(client);
-    let held: Buffer | undefined;
-    client.socket.on('data', (chunk: Buffer) => {
-      const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
-      held = bytes;
-      const end = bytes.indexOf(END_OF_HEAD);
-      if (end < 0) return;
-      const text = bytes.toString('latin1', 0, end);
-      const bodyBytes = Number(/\r\ncontent-length: (\d+)/i.exec(text)?.[1] ?? 0);
-      if (bytes.length < end + END_OF_HEAD.length + bodyBytes) return;
-      held = undefined;
-      if (client.sentMs !== undefined) settle(client, client.sentMs, text);
+    const readAnswer = answerReader((head) => {
+      if (client.sentMs !== undefined) settle(client, client.sentMs, head);
     });
+    client.socket.on('data', readAnswer);
     client.socket.on('error', () => {});
     client.socket.on('close', () => {
       all.delete(client);

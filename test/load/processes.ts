@@ -13,6 +13,13 @@ export function cpuMicroseconds(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
 }
 
+/** Time that a core was not idle so far, by whatever it was, in microseconds; also what the host took from it (proc_stat(5)). */
+export function coreBusyMicroseconds(core: number): number {
+  const line = new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'latin1'))?.[1] ?? '';
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line.split(' ').map(Number);
+  return ((user + nice + system + irq + softirq + steal) * 1e6) / TICKS_PER_SECOND;
+}
+
 export function residentMegabytes(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
   return Number(match?.[1] ?? Number.NaN) / 1024;
