@@ -5,12 +5,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 const READ_CHUNK_BYTES = 64 * 1024;
 const FOLLOW_POLL_MS = 100;
 
-/** Drops what a job has printed so far when it is more than `maxBytes`; the job goes on writing at the new end. */
+/** What is kept of a log that is dropped: a job may print its last line just before. */
+const KEPT_BYTES = 16 * 1024;
+
+/** Drops what a job has printed but its last lines when it is more than `maxBytes`; the job goes on behind them. */
 export async function boundLog(path: string, maxBytes: number): Promise<void> {
   const { size } = await stat(path);
   if (size <= maxBytes) return;
+  const tail = await logTail(path, Math.min(KEPT_BYTES, Math.floor(maxBytes / 2)));
   await truncate(path, 0);
-  await appendFile(path, `[the log grew over ${maxBytes} bytes; what came before is dropped]\n`);
+  const lines = tail.slice(tail.indexOf('\n') + 1);
+  await appendFile(path, `[the log grew over ${maxBytes} bytes; what came before is dropped]\n${lines}`);
 }
 
 /** @param isOver whether nothing more will be written; asked before the last read, so that nothing is missed */
