@@ -3,11 +3,12 @@
  * It ends by being closed, or by being handed over, which waits until every request before is answered.
  */
 import type { Socket } from 'node:net';
-import type { Caller, Exchange, FailedAnswer, HeldKeys, RequestHead } from '@assay/http';
+import type { Caller, Exchange, FailedAnswer, RequestHead } from '@assay/http';
 import { type AnswerContext, type WireText, writeAnswer } from './answer.ts';
 import type { HandoverReason, LaneAnswer } from './interfaces.ts';
-import { type ParsedHead, RequestHeadReader } from './request-head.ts';
-import type { LaneRoutes, Match } from './routes.ts';
+import { Patience, type WaitsFor } from './patience.ts';
+import { type RoutedHead, RoutedHeads } from './routed-heads.ts';
+import type { LaneRoutes } from './routes.ts';
 
 /** What a connection needs of the lane that it belongs to. */
 export interface ConnectionOwner {
@@ -41,22 +42,14 @@ interface Slot {
   closes: boolean;
 }
 
-/** A head that came, and the route that takes it. Heads of one connection are mostly the same bytes again. */
-interface KnownHead {
-  readonly bytes: Buffer;
-  readonly head: ParsedHead;
-  readonly match: Match;
-  /** Who was found to call with it, and by which keys. */
-  admitted: { readonly caller: Caller | null; readonly by: HeldKeys } | undefined;
-}
-
 const NOTHING = Buffer.alloc(0);
 const NO_AUTHORIZATION: readonly string[] = [];
 
 export class LaneConnection {
   readonly socket: Socket;
   readonly #owner: ConnectionOwner;
-  readonly #reader: RequestHeadReader;
+  readonly #heads: RoutedHeads;
+  readonly #patience: Patience;
   /** Bytes `#from` to `#to` have arrived and are no answered request's. Bytes once written never change. */
   #held: Buffer = NOTHING;
   #from = 0;
@@ -64,8 +57,7 @@ export class LaneConnection {
   /** Whether the memory behind `#to` is this connection's to fill. */
   #owned = false;
   /** The head of the request whose body is arriving. */
-  #arriving: KnownHead | undefined;
-  #known: KnownHead | undefined;
+  #arriving: RoutedHead | undefined;
   readonly #pending: Slot[] = [];
   #handover: HandoverReason | undefined;
   #phase: 'open' | 'ending' | 'gone' = 'open';
@@ -74,18 +66,13 @@ export class LaneConnection {
   #isFlushDue = false;
   #needsDrain = false;
   #served = 0;
-  /**
-   * When the sweep first saw what it sees now: the beginning of a request, or nothing. Undefined before. Not the time
-   * itself: after a pause of this thread that would be long ago.
-   */
-  #sinceMs: number | undefined;
-  #writtenBytes = 0;
-  #writtenSinceMs = 0;
 
   constructor(socket: Socket, owner: ConnectionOwner) {
     this.socket = socket;
     this.#owner = owner;
-    this.#reader = new RequestHeadReader(owner.exchange.limits.headerBytes);
+    const { limits } = owner.exchange;
+    this.#heads = new RoutedHeads(owner.routes, limits.headerBytes);
+    this.#patience = new Patience(limits);
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
     socket.on('drain', this.#onDrain);
@@ -100,28 +87,15 @@ export class LaneConnection {
 
   /** Ends what takes longer than it may. Called by the sweep. */
   checkTimes(nowMs: number): void {
-    const { limits } = this.#owner.exchange;
-    if (this.socket.writableLength > 0) {
-      const written = this.socket.bytesWritten - this.socket.writableLength;
-      if (written !== this.#writtenBytes || this.#writtenSinceMs === 0) {
-        this.#writtenBytes = written;
-        this.#writtenSinceMs = nowMs;
-      } else if (nowMs - this.#writtenSinceMs > limits.requestTimeoutMs) this.socket.destroy();
-      return;
-    }
-    this.#writtenSinceMs = 0;
-    if (this.#pending.length > 0) return;
-    this.#sinceMs ??= nowMs;
-    const elapsedMs = nowMs - this.#sinceMs;
-    if (this.#from < this.#to) {
-      const limitMs =
-        this.#arriving === undefined
-          ? Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs)
-          : limits.requestTimeoutMs;
-      if (elapsedMs > limitMs) this.#refuse('ERR_HTTP_REQUEST_TIMEOUT');
-    } else if (this.#served === 0) {
-      if (elapsedMs > limits.headersTimeoutMs) this.#refuse('ERR_HTTP_REQUEST_TIMEOUT');
-    } else if (elapsedMs > limits.keepAliveTimeoutMs) this.socket.destroy();
+    const verdict = this.#patience.judge(this.socket, this.#waitsFor(), nowMs);
+    if (verdict === 'refuse') this.#refuse('ERR_HTTP_REQUEST_TIMEOUT');
+    else if (verdict === 'close') this.socket.destroy();
+  }
+
+  #waitsFor(): WaitsFor {
+    if (this.#pending.length > 0) return 'answer';
+    if (this.#from < this.#to) return this.#arriving === undefined ? 'head' : 'body';
+    return this.#served === 0 ? 'first' : 'next';
   }
 
   /** Gives the socket's events back. */
@@ -137,7 +111,7 @@ export class LaneConnection {
   readonly #onData = (chunk: Buffer): void => {
     if (this.#phase !== 'open') return;
     if (this.#from === this.#to) {
-      this.#sinceMs = undefined;
+      this.#patience.restart();
       this.#hold(chunk, 0, chunk.length, false);
     } else this.#append(chunk);
     this.#pump();
@@ -205,7 +179,7 @@ export class LaneConnection {
       const body = head.contentLength === 0 ? NOTHING : this.#held.subarray(bodyFrom, end);
       this.#from = end;
       if (this.#from === this.#to) this.#hold(NOTHING, 0, 0, false);
-      this.#sinceMs = undefined;
+      this.#patience.restart();
       this.#take(arrived, body);
     }
     this.#isPumping = false;
@@ -232,32 +206,14 @@ export class LaneConnection {
   }
 
   /** The head at `#from`; undefined when more bytes are needed, or when it is not for the lane. */
-  #readHead(): KnownHead | undefined {
-    const known = this.#known;
-    if (known !== undefined) {
-      if (known.bytes.length <= this.#to - this.#from && standsAt(known.bytes, this.#held, this.#from)) {
-        this.#reader.reset();
-        return known;
-      }
-    }
-    const head = this.#reader.read(this.#held, this.#from, this.#to);
-    if (head === undefined) return undefined;
-    if (typeof head === 'string') {
-      this.#handover = head;
-      return undefined;
-    }
-    const match = this.#owner.routes.find(head.method, head.path);
-    const reason = reasonAgainst(head, match);
-    if (match === undefined || reason !== undefined) {
-      this.#handover = reason ?? 'route';
-      return undefined;
-    }
-    const bytes = Buffer.from(this.#held.subarray(this.#from, this.#from + head.sizeBytes));
-    this.#known = { bytes, head, match, admitted: undefined };
-    return this.#known;
+  #readHead(): RoutedHead | undefined {
+    const found = this.#heads.read(this.#held, this.#from, this.#to);
+    if (typeof found !== 'string') return found;
+    this.#handover = found;
+    return undefined;
   }
 
-  #take(known: KnownHead, body: Buffer): void {
+  #take(known: RoutedHead, body: Buffer): void {
     const { exchange } = this.#owner;
     const { headers, method, path } = known.head;
     const { route, params } = known.match;
@@ -291,7 +247,7 @@ export class LaneConnection {
     }
   }
 
-  #admit(slot: Slot, known: KnownHead): void {
+  #admit(slot: Slot, known: RoutedHead): void {
     const { exchange } = this.#owner;
     const { request } = slot;
     slot.closes = true; // behind the refusal of a Host
@@ -350,7 +306,7 @@ export class LaneConnection {
       this.#write(slot, slot.answer);
     }
     if (joins) this.socket.uncork();
-    this.#sinceMs = undefined;
+    this.#patience.restart();
     this.#pump();
   }
 
@@ -411,23 +367,4 @@ export class LaneConnection {
     this.release();
     this.#owner.handOver(this, rest, reason);
   }
-}
-
-/**
- * Whether `bytes` stand at `from`. It takes as long wherever they differ: the key of the last caller is among them, and a
- * proxy may send others' requests by the same connection.
- */
-function standsAt(bytes: Buffer, held: Buffer, from: number): boolean {
-  let difference = 0;
-  for (let i = 0; i < bytes.length; i++) difference |= (bytes[i] ?? 0) ^ (held[from + i] ?? 0);
-  return difference === 0;
-}
-
-/** Why a head that is well-formed is not for the lane. */
-function reasonAgainst(head: ParsedHead, match: Match | undefined): HandoverReason | undefined {
-  if (match === undefined) return 'route';
-  const { route, params } = match;
-  const isPost = route.method === 'POST';
-  if (isPost !== head.contentLength > 0 || head.contentLength > route.bodyLimitBytes) return 'length';
-  return route.takes({ headers: head.headers, params }) ? undefined : 'content';
 }
