@@ -1,5 +1,6 @@
 import type { Signature } from '@assay/contracts';
 import { parseExactJson } from '@assay/model-package';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { exactJson, exactOutputs } from './exact-outputs.ts';
 import type { OutputBatch, OutputTensor } from './interfaces.ts';
@@ -45,4 +46,25 @@ test('a value as exact text is read back as it was', () => {
   const value = { big: 9_007_199_254_740_993n, zero: -0, list: [null, [0.1]], text: 'a\u2028', absent: undefined };
   const back = parseExactJson(exactJson(value));
   expect(back).toEqual({ big: 9_007_199_254_740_993n, zero: -0, list: [null, [0.1]], text: 'a\u2028' });
+});
+
+const { value: anyValue } = fc.letrec<{ value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.double({ min: -(2 ** 53), max: 2 ** 53, noNaN: true }),
+    fc.bigInt({ min: 2n ** 53n, max: 2n ** 63n - 1n }),
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom(null, true, false, -0),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.dictionary(fc.string(), tie('value'), { maxKeys: 4, noNullPrototype: true }),
+  ),
+}));
+
+test('a value of whatever parts is read back as it was', () => {
+  fc.assert(
+    fc.property(anyValue, (value) => {
+      expect(parseExactJson(exactJson(value))).toStrictEqual(value);
+    }),
+    { numRuns: 1000 },
+  );
 });

@@ -76,6 +76,7 @@ interface Drawn {
 }
 
 const MAX_EVENT_ROWS = 128;
+const ONLY_ROW: readonly number[] = [0];
 /** How long requests may have to wait for the log's own work. */
 const SLICE_MS = 0.25;
 const RETRY_FIRST_MS = 100;
@@ -103,7 +104,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
     if (ratio === 0) return undefined;
     const { rows: count, outputs } = scored.rows;
     if (count === 1 && ratio < 1 && Math.random() >= ratio) return undefined;
-    let rows = count === 1 ? [0] : sampleRows(count, ratio);
+    let rows = count === 1 ? ONLY_ROW : sampleRows(count, ratio);
     if (rows.length === 0) return undefined;
     if (isClosing) {
       dropped('closing', rows.length);
