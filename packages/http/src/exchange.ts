@@ -5,6 +5,7 @@
  */
 import type { IncomingHttpHeaders, Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { AssayError } from '@assay/contracts';
 import { createLogLimiter, createSampler, type Logger, newId, readTrace } from '@assay/runtime';
 import type { RouteAccess } from './access.ts';
@@ -76,6 +77,8 @@ export interface Exchange {
   began(socket: Socket): void;
   /** It was answered, or its connection is closed. */
   ended(socket: Socket): void;
+  /** Requests that Fastify gets by `stream` are ones of `socket`'s connection. */
+  countFor(socket: Socket, stream: Duplex): void;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -163,6 +166,10 @@ export function createExchange(state: AppState, recorder: HttpRecorder, options:
       state.inFlight--;
       const connection = state.connections.get(socket);
       if (connection !== undefined) connection.inFlight--;
+    },
+    countFor(socket, stream) {
+      const connection = state.connections.get(socket);
+      if (connection !== undefined) state.streams.set(stream, connection);
     },
   };
 }

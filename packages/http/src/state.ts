@@ -1,6 +1,7 @@
 /** What an app knows of itself while it runs; shared by its routes, its drain and its parser's errors. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import type { Access } from './access.ts';
 import type { ErrorRenderer } from './errors.ts';
@@ -24,6 +25,8 @@ export interface AppState {
   readonly access: Access | undefined;
   /** Under TLS by the socket that requests have, once it is encrypted. */
   readonly connections: Map<Socket, ConnectionState>;
+  /** Those that requests come by which have another stream than their connection's socket. */
+  readonly streams: WeakMap<Duplex, ConnectionState>;
   /** Longest prefix first; `below` is the prefix with a slash. */
   readonly errorRenderers: { readonly prefix: string; readonly below: string; readonly render: ErrorRenderer }[];
 }
@@ -38,6 +41,7 @@ export function trackServer(server: Server, access?: Access): AppState {
     answersLoopbackNamesOnly: false,
     access,
     connections: new Map(),
+    streams: new WeakMap(),
     errorRenderers: [],
   };
   states.set(server, state);
@@ -55,7 +59,7 @@ export function trackServer(server: Server, access?: Access): AppState {
     });
   }
   server.on('request', (request, response) => {
-    const connection = state.connections.get(request.socket);
+    const connection = state.connections.get(request.socket) ?? state.streams.get(request.socket);
     state.inFlight++;
     if (connection !== undefined) connection.inFlight++;
     response.once('close', () => {

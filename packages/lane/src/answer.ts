@@ -1,5 +1,6 @@
 /** An answer as the text that goes on the wire, with the headers that Node would write, in its order. */
 import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { AssayError } from '@assay/contracts';
 import type { LaneAnswer } from './interfaces.ts';
 
@@ -37,6 +38,20 @@ export function writeAnswer({ statusCode, headers, text, tail }: LaneAnswer, con
       : `content-length: ${sizeBytes}\r\nDate: ${httpDate()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`;
   // As many bytes as characters: ASCII, which is written faster as Latin-1.
   return { text: head + text, encoding: textBytes === text.length ? 'latin1' : 'utf8' };
+}
+
+/** Bytes behind a text that are cheaper to copy than to write by themselves. */
+const SHORT_TAIL_BYTES = 8192;
+
+/** @returns whether there is room for more; else `drain` follows */
+export function sendAnswer(socket: Socket, { text, encoding }: WireText, tail: Buffer | undefined): boolean {
+  if (tail === undefined) return socket.write(text, encoding);
+  if (tail.length <= SHORT_TAIL_BYTES) return socket.write(Buffer.concat([Buffer.from(text, encoding), tail]));
+  socket.cork();
+  socket.write(text, encoding);
+  const isRoom = socket.write(tail);
+  socket.uncork();
+  return isRoom;
 }
 
 const CLOSE = 'connection: close\r\n';

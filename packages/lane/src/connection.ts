@@ -1,13 +1,15 @@
 /**
  * One connection while it is the lane's: bytes in, requests to their routes, answers out in the order of the requests.
- * It ends by being closed, or by being handed over, which waits until every request before is answered.
+ * A request that is none of the lane's is passed on to Node by a way of its own, while what comes behind it waits. It ends by
+ * being closed, or by being handed over. Both wait until every request before is answered.
  */
 import type { Socket } from 'node:net';
 import type { Caller, Exchange, FailedAnswer, RequestHead } from '@assay/http';
-import { type AnswerContext, type WireText, writeAnswer } from './answer.ts';
+import { type AnswerContext, sendAnswer, type WireText, writeAnswer } from './answer.ts';
 import type { HandoverReason, LaneAnswer } from './interfaces.ts';
+import { Passage } from './passage.ts';
 import { Patience, type WaitsFor } from './patience.ts';
-import { type RoutedHead, RoutedHeads } from './routed-heads.ts';
+import { type ForeignRequest, type RoutedHead, RoutedHeads } from './routed-heads.ts';
 import type { LaneRoutes } from './routes.ts';
 
 /** What a connection needs of the lane that it belongs to. */
@@ -17,6 +19,8 @@ export interface ConnectionOwner {
   readonly keepAliveSeconds: number;
   /** How many the lane has. */
   readonly connections: number;
+  /** Gives Node a request that is not the lane's, and its socket's place in the counts. */
+  passOn(passage: Passage, socket: Socket, reason: HandoverReason): void;
   /** Takes the socket, whose unread bytes are `rest`. */
   handOver(connection: LaneConnection, rest: Buffer, reason: HandoverReason): void;
   /** The connection is closed or was failed; the lane has nothing to do with it any more. */
@@ -28,8 +32,8 @@ export interface ConnectionOwner {
 /** Requests of one connection that may wait for their answers; what comes behind them is not read. */
 const MAX_PIPELINED = 64;
 
-/** Bytes behind a text that are cheaper to copy than to write by themselves. */
-const SHORT_TAIL_BYTES = 8192;
+/** What may arrive behind a request that was passed on, and waits for its answer, before the socket is not read. */
+const MAX_BEHIND_BYTES = 64 * 1024;
 
 /** A request whose answer is not written yet. */
 interface Slot {
@@ -59,6 +63,10 @@ export class LaneConnection {
   /** The head of the request whose body is arriving. */
   #arriving: RoutedHead | undefined;
   readonly #pending: Slot[] = [];
+  /** The request at `#from`, which is to be passed on when those before it are answered. */
+  #foreign: ForeignRequest | undefined;
+  /** The way of one that was passed on. */
+  #passage: Passage | undefined;
   #handover: HandoverReason | undefined;
   #phase: 'open' | 'ending' | 'gone' = 'open';
   #isReading = true;
@@ -82,11 +90,12 @@ export class LaneConnection {
 
   /** No request waits, none has begun to arrive. */
   get isIdle(): boolean {
-    return this.#pending.length === 0 && this.#from === this.#to;
+    return this.#pending.length === 0 && this.#passage === undefined && this.#from === this.#to;
   }
 
   /** Ends what takes longer than it may. Called by the sweep. */
   checkTimes(nowMs: number): void {
+    if (this.#passage !== undefined) return; // Node's server does
     const verdict = this.#patience.judge(this.socket, this.#waitsFor(), nowMs);
     if (verdict === 'refuse') this.#refuse('ERR_HTTP_REQUEST_TIMEOUT');
     else if (verdict === 'close') this.socket.destroy();
@@ -120,12 +129,14 @@ export class LaneConnection {
   readonly #onEnd = (): void => {
     if (this.#phase !== 'open') return;
     // As Node has it: who half-closes gets no answer any more.
-    if (this.#pending.length === 0 && this.#from < this.#to) this.#refuse('HPE_INVALID_EOF_STATE');
+    if (this.#passage !== undefined) this.#passage.ended();
+    else if (this.#pending.length === 0 && this.#from < this.#to) this.#refuse('HPE_INVALID_EOF_STATE');
     else this.#finish();
   };
 
   readonly #onDrain = (): void => {
     this.#needsDrain = false;
+    this.#passage?.drained();
     this.#pump();
   };
 
@@ -136,6 +147,7 @@ export class LaneConnection {
     this.#phase = 'gone';
     for (let left = this.#pending.length; left > 0; left--) this.#owner.exchange.ended(this.socket);
     this.#pending.length = 0;
+    this.#passage?.destroy();
     this.#owner.forget(this);
   };
 
@@ -165,6 +177,7 @@ export class LaneConnection {
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
+    if (this.#passage !== undefined) this.#feed(this.#passage);
     while (this.#phase === 'open' && this.#from < this.#to && this.#mayTake()) {
       const arrived = this.#arriving ?? this.#readHead();
       if (arrived === undefined) break;
@@ -183,11 +196,13 @@ export class LaneConnection {
       this.#take(arrived, body);
     }
     this.#isPumping = false;
+    if (this.#foreign !== undefined && this.#mayLeave()) this.#passOn(this.#foreign);
     if (this.#handover !== undefined && this.#mayLeave()) this.#handOver();
     this.#adjustReading();
   }
 
   #mayTake(): boolean {
+    if (this.#foreign !== undefined || this.#passage !== undefined) return false;
     return this.#handover === undefined && !this.#needsDrain && this.#pending.length < MAX_PIPELINED;
   }
 
@@ -198,7 +213,8 @@ export class LaneConnection {
 
   #adjustReading(): void {
     if (this.#phase !== 'open') return;
-    const reads = this.#mayTake();
+    // Who goes away while Node answers is seen by reading on.
+    const reads = this.#passage === undefined ? this.#mayTake() : this.#to - this.#from < MAX_BEHIND_BYTES;
     if (reads === this.#isReading) return;
     this.#isReading = reads;
     if (reads) this.socket.resume();
@@ -208,9 +224,30 @@ export class LaneConnection {
   /** The head at `#from`; undefined when more bytes are needed, or when it is not for the lane. */
   #readHead(): RoutedHead | undefined {
     const found = this.#heads.read(this.#held, this.#from, this.#to);
-    if (typeof found !== 'string') return found;
-    this.#handover = found;
+    if (found === undefined) return undefined;
+    if (typeof found === 'string') this.#handover = found;
+    else if ('match' in found) return found;
+    else this.#foreign = found;
     return undefined;
+  }
+
+  #passOn({ reason, sizeBytes }: ForeignRequest): void {
+    this.#foreign = undefined;
+    this.#served++;
+    const passage = new Passage(this.socket, sizeBytes, () => this.#pump());
+    this.#passage = passage;
+    this.#owner.passOn(passage, this.socket, reason);
+    this.#feed(passage);
+  }
+
+  /** Gives a passage what arrived for it, until it is over. */
+  #feed(passage: Passage): void {
+    this.#from += passage.feed(this.#held.subarray(this.#from, this.#to));
+    if (this.#from === this.#to) this.#hold(NOTHING, 0, 0, false);
+    if (!passage.isOver) return;
+    this.#passage = undefined;
+    passage.leave();
+    this.#patience.restart();
   }
 
   #take(known: RoutedHead, body: Buffer): void {
@@ -330,21 +367,11 @@ export class LaneConnection {
       statusCode = failed.statusCode;
       wire = writeAnswer(failed, context);
     }
-    if (!this.#send(wire, answer.tail)) this.#needsDrain = true;
+    if (!sendAnswer(this.socket, wire, answer.tail)) this.#needsDrain = true;
     this.#pending.shift();
     exchange.answered(route, request, caller, statusCode, performance.now() - startedMs);
     exchange.ended(this.socket);
     if (closes !== 'no') this.#finish();
-  }
-
-  #send({ text, encoding }: WireText, tail: Buffer | undefined): boolean {
-    if (tail === undefined) return this.socket.write(text, encoding);
-    if (tail.length <= SHORT_TAIL_BYTES) return this.socket.write(Buffer.concat([Buffer.from(text, encoding), tail]));
-    this.socket.cork();
-    this.socket.write(text, encoding);
-    const isRoom = this.socket.write(tail);
-    this.socket.uncork();
-    return isRoom;
   }
 
   /** What was written goes out, and no more. Requests that wait are dropped when the socket closes. */

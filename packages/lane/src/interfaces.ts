@@ -2,15 +2,17 @@
  * The words of the lane.
  *
  * The **lane** takes each connection of Fastify's server first. It understands a strict subset of HTTP/1.1: requests to the
- * routes that are registered with it, in the form that ordinary clients send. Everything else is **handed over**: Node's
- * own HTTP server gets the connection, with the bytes that were already read, and keeps it. Whatever is doubtful is handed
- * over before a byte of it is answered, so that the lane has no opinion of its own about what a request is.
+ * routes that are registered with it, in the form that ordinary clients send. Any other request whose bytes are plain to see
+ * is **passed on**: Node's own HTTP server gets it by a connection that has nothing else, its answer goes to the client as
+ * Node writes it, and the lane goes on with the next one. Everything else is **handed over**: Node's server gets the
+ * connection, with the bytes that were already read, and keeps it. Whatever is doubtful is handed over before a byte of it
+ * is answered, so that the lane has no opinion of its own about what a request is.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteAccess } from '@assay/http';
 
-/** Why a connection was handed over. A closed set: it is a label of a metric. */
+/** Why a request was passed on or its connection handed over. A closed set: it is a label of a metric. */
 export type HandoverReason =
   /** Not the beginning of a request line that the lane reads: HTTP/1.0, HTTP/2, PROXY, TLS, bare line feeds, other methods. */
   | 'request_line'

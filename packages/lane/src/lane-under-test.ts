@@ -16,6 +16,7 @@ import {
 } from '@assay/http';
 import type { Certificates } from '@assay/http/testing/certificates';
 import { createLogger, createRegistry, defineConfig } from '@assay/runtime';
+import { addForeignRoutes, type Wait } from './foreign-routes-under-test.ts';
 import type { HandoverReason, LaneAnswer, LaneRoute } from './interfaces.ts';
 import { addLane, type Lane } from './lane.ts';
 
@@ -30,6 +31,9 @@ export interface EchoApp extends AsyncDisposable {
   readonly ca: Buffer | undefined;
   readonly lane: Lane | undefined;
   readonly handovers: HandoverReason[];
+  readonly passedOn: HandoverReason[];
+  /** What became of the requests to `/wait`. */
+  readonly waits: readonly Wait[];
   /** The server's ends of its connections. */
   readonly sockets: ReadonlySet<Socket>;
   /** Requests that wait. */
@@ -84,7 +88,9 @@ export async function startEcho(options: EchoOptions): Promise<EchoApp> {
     });
   });
   app.get('/alive', { config: { access: 'public' } }, () => ({ alive: true }));
+  const waits = addForeignRoutes(app);
   const handovers: HandoverReason[] = [];
+  const passedOn: HandoverReason[] = [];
   const json = (text: string): LaneAnswer => ({
     statusCode: 200,
     headers: { 'content-type': 'application/json' },
@@ -108,7 +114,11 @@ export async function startEcho(options: EchoOptions): Promise<EchoApp> {
       handle: () => json('{"alive":true}'),
     },
   ];
-  const lane = options.lane ? addLane(app, { routes, handedOver: (reason) => handovers.push(reason) }) : undefined;
+  const told = {
+    handedOver: (reason: HandoverReason) => handovers.push(reason),
+    passedOn: (reason: HandoverReason) => passedOn.push(reason),
+  };
+  const lane = options.lane ? addLane(app, { routes, ...told }) : undefined;
   const sockets = new Set<Socket>();
   app.server.on(options.certificates === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket);
@@ -121,6 +131,8 @@ export async function startEcho(options: EchoOptions): Promise<EchoApp> {
     ca: options.certificates === undefined ? undefined : readFileSync(options.certificates.caFile),
     lane,
     handovers,
+    passedOn,
+    waits,
     sockets,
     get held() {
       return waiting.length;
@@ -192,7 +204,7 @@ export async function connectTo(
   };
 }
 
-/** The whole answers in a text, what differs from call to call left out. */
+/** The whole answers in a text, `withoutChance`. */
 export function splitAnswers(received: string): string[] {
   const found: string[] = [];
   let rest = received;
@@ -201,17 +213,34 @@ export function splitAnswers(received: string): string[] {
     if (end < 0) return found;
     const length = Number(/^content-length: (\d+)/im.exec(rest.slice(0, end))?.[1] ?? 0);
     if (rest.length < end + 4 + length) return found;
-    found.push(
-      rest
-        .slice(0, end + 4 + length)
-        .replace(/^Date: .*$/m, 'Date: *')
-        .replace(/req_[0-9a-z]{26}/g, 'req_*'),
-    );
+    found.push(withoutChance(rest.slice(0, end + 4 + length)));
     rest = rest.slice(end + 4 + length);
   }
+}
+
+/** What differs from call to call left out. */
+export function withoutChance(received: string): string {
+  return received.replace(/^Date: .*$/gm, 'Date: *').replace(/req_[0-9a-z]{26}/g, 'req_*');
 }
 
 export function post(path: string, body: string, headers: readonly string[] = []): string {
   const lines = [`POST ${path} HTTP/1.1`, 'Host: localhost', 'Content-Type: application/json', ...headers];
   return `${lines.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+/** Every way to cut the bytes in two, a few at a time. */
+export async function atEveryCut(
+  bytes: string,
+  check: (pieces: readonly string[], cut: number) => Promise<void>,
+): Promise<void> {
+  const cuts = Array.from({ length: bytes.length - 1 }, (_, i) => i + 1);
+  for (let from = 0; from < cuts.length; from += 16) {
+    await Promise.all(cuts.slice(from, from + 16).map((cut) => check([bytes.slice(0, cut), bytes.slice(cut)], cut)));
+  }
+}
+
+export async function metricsOf(app: EchoApp): Promise<string> {
+  using client = await connectTo(app);
+  client.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+  return await client.closed;
 }

@@ -4,12 +4,15 @@ import { Server as TlsServer } from 'node:tls';
 import { type App, exchangeOf } from '@assay/http';
 import { LaneConnection } from './connection.ts';
 import type { HandoverReason, LaneRoute } from './interfaces.ts';
+import { Passage } from './passage.ts';
 import { createRoutes } from './routes.ts';
 
 export interface LaneOptions {
   readonly routes: readonly LaneRoute[];
   /** Told of each connection that goes to Node. It must not throw. */
   readonly handedOver?: (reason: HandoverReason) => void;
+  /** Told of each request that goes to Node while its connection stays. It must not throw. */
+  readonly passedOn?: (reason: HandoverReason) => void;
 }
 
 export interface Lane {
@@ -22,7 +25,7 @@ export interface Lane {
  * when the server closes its own, and all of them when the server closes all. Under TLS it takes them once they are
  * encrypted, as Node's HTTP does.
  */
-export function addLane(app: Pick<App, 'server'>, { routes, handedOver }: LaneOptions): Lane {
+export function addLane(app: Pick<App, 'server'>, { routes, handedOver, passedOn }: LaneOptions): Lane {
   const { server } = app;
   const exchange = exchangeOf(app);
   const arrival = server instanceof TlsServer ? 'secureConnection' : 'connection';
@@ -35,6 +38,11 @@ export function addLane(app: Pick<App, 'server'>, { routes, handedOver }: LaneOp
     keepAliveSeconds: Math.floor(server.keepAliveTimeout / 1000),
     get connections() {
       return connections.size;
+    },
+    passOn(passage: Passage, socket: Socket, reason: HandoverReason): void {
+      passedOn?.(reason);
+      exchange.countFor(socket, passage);
+      native.call(server, passage);
     },
     handOver(connection: LaneConnection, rest: Buffer, reason: HandoverReason): void {
       connections.delete(connection);
@@ -52,6 +60,10 @@ export function addLane(app: Pick<App, 'server'>, { routes, handedOver }: LaneOp
   };
   server.removeListener(arrival, native as (socket: Socket) => void); // Node's own, whose type EventEmitter forgets
   server.on(arrival, (socket: Socket) => connections.add(new LaneConnection(socket, owner)));
+
+  server.prependListener('request', ({ socket }, response) => {
+    if (socket instanceof Passage) socket.answerWith(response);
+  });
 
   const closeWhere = (isClosed: (connection: LaneConnection) => boolean): void => {
     for (const connection of connections) if (isClosed(connection)) connection.socket.destroy();

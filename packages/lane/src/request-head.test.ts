@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RequestHeadReader } from './request-head.ts';
+import { type HeadDialect, OWN, PASSED, RequestHeadReader } from './request-head.ts';
 
 const HEADER_LIMIT = 4096;
 
@@ -148,9 +148,9 @@ async function seenByNode(bytes: Buffer, atLeast: number): Promise<Seen[]> {
   return seen;
 }
 
-/** The requests that the lane would take of these bytes before it hands over or waits. */
-function seenByLane(bytes: Buffer, cut: number): Seen[] {
-  const reader = new RequestHeadReader(HEADER_LIMIT);
+/** The requests that the lane would take, or pass on, of these bytes before it hands over or waits. */
+function seenByLane(bytes: Buffer, cut: number, dialect: HeadDialect): Seen[] {
+  const reader = new RequestHeadReader(HEADER_LIMIT, dialect);
   const seen: Seen[] = [];
   let from = 0;
   for (;;) {
@@ -261,7 +261,7 @@ describe('what the lane takes', () => {
     let left = 0;
     await fc.assert(
       fc.asyncProperty(stream, async ({ bytes, cut }) => {
-        const ours = seenByLane(bytes, cut);
+        const ours = seenByLane(bytes, cut, OWN);
         taken += ours.length;
         const theirs = await seenByNode(bytes, ours.length);
         if (theirs.length > ours.length) left++;
@@ -271,5 +271,65 @@ describe('what the lane takes', () => {
     );
     expect(taken, 'requests were taken').toBeGreaterThan(1000);
     expect(left, 'and others left to Node').toBeGreaterThan(1000);
+  });
+
+  test('is what Node reads of requests that are passed on too, but for the meaning of their headers', async () => {
+    const frame = ({ method, path, body }: Seen) => ({ method, path, body });
+    let passed = 0;
+    let left = 0;
+    await fc.assert(
+      fc.asyncProperty(stream, async ({ bytes, cut }) => {
+        const ours = seenByLane(bytes, cut, PASSED).map(frame);
+        passed += ours.length;
+        const theirs = (await seenByNode(bytes, ours.length)).map(frame);
+        if (theirs.length > ours.length) left++;
+        expect(theirs.slice(0, ours.length)).toEqual(ours);
+      }),
+      { numRuns: 5000 },
+    );
+    expect(passed, 'requests were passed on').toBeGreaterThan(1000);
+    expect(left, 'and others left to Node').toBeGreaterThan(500);
+  });
+});
+
+describe('the head of a request that is passed on', () => {
+  const passed = (text: string) => {
+    const bytes = Buffer.from(text, 'latin1');
+    return new RequestHeadReader(HEADER_LIMIT, PASSED).read(bytes, 0, bytes.length);
+  };
+  test.each([
+    ['another method', 'DELETE /a HTTP/1.1\r\nHost: a\r\n\r\n', 0],
+    ['a query with escapes', 'GET /a%20b?c=d&e=f,g HTTP/1.1\r\nHost: a\r\n\r\n', 0],
+    ['other characters in a value', 'GET /a HTTP/1.1\r\nHost: a\r\nX: \x80\xff\r\n\r\n', 0],
+    ['a header given twice', 'GET /a HTTP/1.1\r\nHost: a\r\nX: b\r\nx: c\r\n\r\n', 0],
+    ['an encoded body', 'POST /a HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n', 5],
+  ])('is read: %s', (_what, text, contentLength) => {
+    expect(passed(text)).toMatchObject({ sizeBytes: text.length, contentLength });
+  });
+  const line = 'PUT /a?b HTTP/1.1\r\n';
+  test.each([
+    ['a method that is rarely one', 'QUERY /a HTTP/1.1\r\nHost: a\r\n\r\n', 'request_line'],
+    ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 'request_line'],
+    ['HTTP/1.0', 'GET /a?b HTTP/1.0\r\nHost: a\r\n\r\n', 'request_line'],
+    ['the absolute form', 'GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n', 'route'],
+    ['a space in the target', 'GET /a b HTTP/1.1\r\nHost: a\r\n\r\n', 'route'],
+    ['other bytes than ASCII in the target', 'GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n', 'route'],
+    ['no Host', `${line}X: a\r\n\r\n`, 'host'],
+    ['two Hosts', `${line}Host: a\r\nHost: a\r\n\r\n`, 'header'],
+    ['two lengths', `${line}Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n`, 'length'],
+    ['a signed length', `${line}Host: a\r\nContent-Length: +1\r\n\r\n`, 'length'],
+    ['chunks', `${line}Host: a\r\nTransfer-Encoding: chunked\r\n\r\n`, 'protocol'],
+    ['Expect', `${line}Host: a\r\nExpect: 100-continue\r\n\r\n`, 'protocol'],
+    ['Upgrade', `${line}Host: a\r\nUpgrade: h2c\r\n\r\n`, 'protocol'],
+    ['Connection: close', `${line}Host: a\r\nConnection: close\r\n\r\n`, 'protocol'],
+    ['connection options twice', `${line}Host: a\r\n${'Connection: keep-alive\r\n'.repeat(2)}\r\n`, 'header'],
+    ['a folded header', `${line}Host: a\r\nX: y\r\n z\r\n\r\n`, 'header'],
+    ['a bare line feed', `${line}Host: a\nX: y\r\n\r\n`, 'header'],
+    ['a bare carriage return', `${line}Host: a\rX: y\r\n\r\n`, 'header'],
+    ['a NUL in a value', `${line}Host: a\0\r\n\r\n`, 'header'],
+    ['a deletion character in a value', `${line}Host: a\x7f\r\n\r\n`, 'header'],
+    ['a space before the colon', `${line}Host : a\r\n\r\n`, 'header'],
+  ])('is none: %s', (_what, text, reason) => {
+    expect(passed(text)).toBe(reason);
   });
 });

@@ -1,14 +1,19 @@
 /**
- * Reads the heads that the lane understands, from bytes as they come: `METHOD SP path SP HTTP/1.1 CRLF`, headers of
+ * Reads the heads that the lane understands, from bytes as they come: `METHOD SP target SP HTTP/1.1 CRLF`, headers of
  * `token: text CRLF`, CRLF (RFC 9112). Stricter than the standard in each doubtful place, since what this reader accepts
  * must be what every other reader of the same bytes would see; the fuzz test compares it with Node's.
+ *
+ * There are two **dialects**: that of the requests that the lane answers, and that of those that it passes on. Where a
+ * head ends, and how long its body is, is read alike in both.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HandoverReason } from './interfaces.ts';
 
 export interface ParsedHead {
-  readonly method: 'GET' | 'POST';
+  readonly method: string;
+  /** What stands between the method and the version. */
   readonly path: string;
+  /** Of those that were given more than once, which only the dialect of `PASSED` allows, the first. */
   readonly headers: IncomingHttpHeaders;
   /** 0 where there is no `Content-Length`. */
   readonly contentLength: number;
@@ -27,15 +32,16 @@ const MAX_LENGTH_DIGITS = 10;
 
 const [CR, LF, SPACE, TAB, COLON] = [13, 10, 32, 9, 58] as const;
 
-const METHODS = ['POST', 'GET'] as const;
 const VERSION = ' HTTP/1.1\r\n';
 
-const PATH_CHARACTER = tableOf('/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~');
+const UNRESERVED = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~';
+const PRINTABLE = `\t${String.fromCharCode(...Array.from({ length: 95 }, (_, i) => SPACE + i))}`;
+const OTHER_TEXT = String.fromCharCode(...Array.from({ length: 128 }, (_, i) => 128 + i));
 /** tchar of RFC 9110, without capitals' own entries: names are lowered as they are read. */
 const TOKEN = tableOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 /** Headers that change how the connection or the body is to be read. `connection` may say `keep-alive`, nothing else. */
-const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([
+const PROTOCOL_HEADERS: readonly string[] = [
   'transfer-encoding',
   'expect',
   'upgrade',
@@ -44,8 +50,38 @@ const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([
   'keep-alive',
   'proxy-connection',
   'http2-settings',
-  'content-encoding',
-]);
+];
+
+export interface HeadDialect {
+  readonly methods: readonly string[];
+  /** A target begins with a slash and has nothing but these. */
+  readonly targetCharacters: Uint8Array;
+  readonly valueCharacters: Uint8Array;
+  readonly refusedHeaders: ReadonlySet<string>;
+  /** Whether a header may be given more than once that says nothing about how the request is read. */
+  readonly repeats: boolean;
+}
+
+/** Of requests to the lane's routes: a path without escapes, each header once, in ASCII, a body as it is. */
+export const OWN: HeadDialect = {
+  methods: ['POST', 'GET'],
+  targetCharacters: tableOf(`/${UNRESERVED}`),
+  valueCharacters: tableOf(PRINTABLE),
+  refusedHeaders: new Set([...PROTOCOL_HEADERS, 'content-encoding']),
+  repeats: false,
+};
+
+/** Of requests whose meaning is for Node and Fastify to find, but which bytes they are is plain. */
+export const PASSED: HeadDialect = {
+  methods: ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+  targetCharacters: tableOf(`/${UNRESERVED}%!$&'()*+,;=:@?`),
+  valueCharacters: tableOf(PRINTABLE + OTHER_TEXT),
+  refusedHeaders: new Set(PROTOCOL_HEADERS),
+  repeats: true,
+};
+
+/** Headers that no dialect lets stand twice. */
+const SINGLE_HEADERS: ReadonlySet<string> = new Set(['host', 'content-length', 'connection']);
 
 function tableOf(characters: string): Uint8Array {
   const table = new Uint8Array(256);
@@ -56,16 +92,18 @@ function tableOf(characters: string): Uint8Array {
 /** One a connection. Reads one head after another; between two calls for one head the bytes before must not change. */
 export class RequestHeadReader {
   readonly #maxBytes: number;
+  readonly #dialect: HeadDialect;
   /** Relative to the request's first byte: the beginning of the line that is not read yet, and how far its end was sought. */
   #line = 0;
   #sought = 0;
-  #method: ParsedHead['method'] = 'GET';
+  #method = '';
   #path = '';
   #headers: Record<string, string> = Object.create(null);
   #count = 0;
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, dialect = OWN) {
     this.#maxBytes = maxBytes;
+    this.#dialect = dialect;
   }
 
   /**
@@ -76,7 +114,7 @@ export class RequestHeadReader {
     for (;;) {
       const from = start + this.#line;
       if (this.#line === 0) {
-        const wrong = wrongBeginning(bytes, start, end);
+        const wrong = wrongBeginning(this.#dialect.methods, bytes, start, end);
         if (wrong !== undefined) return this.#end(wrong);
       }
       const found = bytes.indexOf(LF, start + this.#sought);
@@ -126,13 +164,14 @@ export class RequestHeadReader {
 
   /** @param feed where the line feed is */
   #requestLine(bytes: Buffer, from: number, feed: number): HandoverReason | undefined {
-    const method = METHODS.find((one) => startsWith(bytes, from, `${one} `));
+    const { methods, targetCharacters } = this.#dialect;
+    const method = methods.find((one) => startsWith(bytes, from, `${one} `));
     if (method === undefined || feed + 1 - VERSION.length <= from + method.length) return 'request_line';
     const pathFrom = from + method.length + 1;
     const pathEnd = feed + 1 - VERSION.length;
     if (!startsWith(bytes, pathEnd, VERSION)) return 'request_line';
     if (pathEnd - pathFrom > MAX_PATH_BYTES || bytes[pathFrom] !== 0x2f) return 'route';
-    for (let i = pathFrom; i < pathEnd; i++) if (PATH_CHARACTER[bytes[i] ?? 0] !== 1) return 'route';
+    for (let i = pathFrom; i < pathEnd; i++) if (targetCharacters[bytes[i] ?? 0] !== 1) return 'route';
     this.#method = method;
     this.#path = bytes.toString('latin1', pathFrom, pathEnd);
     return undefined;
@@ -140,6 +179,7 @@ export class RequestHeadReader {
 
   #header(bytes: Buffer, from: number, end: number): HandoverReason | undefined {
     if (++this.#count > MAX_HEADERS) return 'header_size';
+    const { valueCharacters, refusedHeaders, repeats } = this.#dialect;
     let colon = from;
     while (colon < end && TOKEN[bytes[colon] ?? 0] === 1) colon++;
     if (colon === from || colon === end || bytes[colon] !== COLON) return 'header';
@@ -147,14 +187,14 @@ export class RequestHeadReader {
     let valueEnd = end;
     while (valueFrom < valueEnd && isBlank(bytes[valueFrom])) valueFrom++;
     while (valueEnd > valueFrom && isBlank(bytes[valueEnd - 1])) valueEnd--;
-    for (let i = valueFrom; i < valueEnd; i++) {
-      const byte = bytes[i] ?? 0;
-      if ((byte < SPACE && byte !== TAB) || byte > 126) return 'header';
-    }
+    for (let i = valueFrom; i < valueEnd; i++) if (valueCharacters[bytes[i] ?? 0] !== 1) return 'header';
     const name = bytes.toString('latin1', from, colon).toLowerCase();
-    if (PROTOCOL_HEADERS.has(name)) return 'protocol';
+    if (refusedHeaders.has(name)) return 'protocol';
     const value = bytes.toString('latin1', valueFrom, valueEnd);
-    if (this.#headers[name] !== undefined) return name === 'content-length' ? 'length' : 'header';
+    if (this.#headers[name] !== undefined) {
+      if (repeats && !SINGLE_HEADERS.has(name)) return undefined;
+      return name === 'content-length' ? 'length' : 'header';
+    }
     if (name === 'connection' && value.toLowerCase() !== 'keep-alive') return 'protocol';
     if (name === 'content-length' && !isPlainLength(value)) return 'length';
     this.#headers[name] = value;
@@ -162,9 +202,14 @@ export class RequestHeadReader {
   }
 }
 
-/** Why these bytes cannot become a request line of the lane, as early as it can be known. */
-function wrongBeginning(bytes: Buffer, start: number, end: number): HandoverReason | undefined {
-  for (const method of METHODS) {
+/** Why these bytes cannot become a request line with one of these methods, as early as it can be known. */
+function wrongBeginning(
+  methods: readonly string[],
+  bytes: Buffer,
+  start: number,
+  end: number,
+): HandoverReason | undefined {
+  for (const method of methods) {
     const expected = `${method} `;
     const length = Math.min(expected.length, end - start);
     if (startsWith(bytes, start, expected.slice(0, length))) return undefined;

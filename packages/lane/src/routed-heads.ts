@@ -4,7 +4,7 @@
  */
 import type { Caller, HeldKeys } from '@assay/http';
 import type { HandoverReason } from './interfaces.ts';
-import { type ParsedHead, RequestHeadReader } from './request-head.ts';
+import { PASSED, type ParsedHead, RequestHeadReader } from './request-head.ts';
 import type { LaneRoutes, Match } from './routes.ts';
 
 export interface RoutedHead {
@@ -15,35 +15,67 @@ export interface RoutedHead {
   admitted: { readonly caller: Caller | null; readonly by: HeldKeys } | undefined;
 }
 
+/** A request that is passed on to Node. */
+export interface ForeignRequest {
+  /** Why the lane does not answer it itself. */
+  readonly reason: HandoverReason;
+  /** Head and body. */
+  readonly sizeBytes: number;
+}
+
+/** A request with a larger body takes its connection along: what Node does not read of it yet is held in memory here. */
+const MAX_PASSED_BODY_BYTES = 64 * 1024;
+
 export class RoutedHeads {
   readonly #routes: LaneRoutes;
+  readonly #maxHeadBytes: number;
   readonly #reader: RequestHeadReader;
+  /** Made for the first request that is not the lane's; most connections have none. */
+  #foreignReader: RequestHeadReader | undefined;
+  /** Why the request whose head is arriving is not the lane's. */
+  #foreignFor: HandoverReason | undefined;
   #last: RoutedHead | undefined;
 
   constructor(routes: LaneRoutes, maxHeadBytes: number) {
     this.#routes = routes;
+    this.#maxHeadBytes = maxHeadBytes;
     this.#reader = new RequestHeadReader(maxHeadBytes);
   }
 
   /**
-   * The head at `from`; why it is not for the lane; undefined when more bytes are needed. Between two calls for one head
-   * the bytes before must not change.
+   * The head at `from`; the request to be passed on; why its connection is to be handed over; undefined when more bytes are
+   * needed. Between two calls for one head the bytes before must not change.
    */
-  read(held: Buffer, from: number, to: number): RoutedHead | HandoverReason | undefined {
+  read(held: Buffer, from: number, to: number): RoutedHead | ForeignRequest | HandoverReason | undefined {
+    if (this.#foreignFor !== undefined) return this.#readForeign(held, from, to, this.#foreignFor);
     const last = this.#last;
     if (last !== undefined && last.bytes.length <= to - from && standsAt(last.bytes, held, from)) {
       this.#reader.reset();
       return last;
     }
     const head = this.#reader.read(held, from, to);
-    if (head === undefined || typeof head === 'string') return head;
+    if (head === undefined) return undefined;
+    if (typeof head === 'string') return this.#readForeign(held, from, to, head);
     const match = this.#routes.find(head.method, head.path);
-    if (match === undefined) return 'route';
-    const reason = reasonAgainst(head, match);
-    if (reason !== undefined) return reason;
+    const reason = match === undefined ? 'route' : reasonAgainst(head, match);
+    if (match === undefined || reason !== undefined) return this.#readForeign(held, from, to, reason ?? 'route');
     const bytes = Buffer.from(held.subarray(from, from + head.sizeBytes));
     this.#last = { bytes, head, match, admitted: undefined };
     return this.#last;
+  }
+
+  #readForeign(
+    held: Buffer,
+    from: number,
+    to: number,
+    reason: HandoverReason,
+  ): ForeignRequest | HandoverReason | undefined {
+    this.#foreignReader ??= new RequestHeadReader(this.#maxHeadBytes, PASSED);
+    const head = this.#foreignReader.read(held, from, to);
+    this.#foreignFor = head === undefined ? reason : undefined;
+    if (head === undefined) return undefined;
+    if (typeof head === 'string' || head.contentLength > MAX_PASSED_BODY_BYTES) return reason;
+    return { reason, sizeBytes: head.sizeBytes + head.contentLength };
   }
 }
 

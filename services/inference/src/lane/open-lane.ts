@@ -24,6 +24,7 @@ export function openLane(app: App, options: OpenLaneOptions): void {
   const lane = addLane(app, {
     routes: laneRoutes(options),
     handedOver: (reason) => metrics.handovers.bind({ reason }).inc(),
+    passedOn: (reason) => metrics.passedOn.bind({ reason }).inc(),
   });
   const connections = metrics.connections.bind({});
   metrics.connections.onScrape(() => connections.set(lane.connections));
