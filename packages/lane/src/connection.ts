@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import type { Caller, Exchange, FailedAnswer, RequestHead } from '@assay/http';
 import { type AnswerContext, sendAnswer, type WireText, writeAnswer } from './answer.ts';
 import type { HandoverReason, LaneAnswer } from './interfaces.ts';
-import { Passage } from './passage.ts';
+import type { Passage } from './passage.ts';
 import { Patience, type WaitsFor } from './patience.ts';
 import { type ForeignRequest, type RoutedHead, RoutedHeads } from './routed-heads.ts';
 import type { LaneRoutes } from './routes.ts';
@@ -19,8 +19,10 @@ export interface ConnectionOwner {
   readonly keepAliveSeconds: number;
   /** How many the lane has. */
   readonly connections: number;
-  /** Gives Node a request that is not the lane's, and its socket's place in the counts. */
-  passOn(passage: Passage, socket: Socket, reason: HandoverReason): void;
+  /** A request was passed on. */
+  passedOn(reason: HandoverReason): void;
+  /** A way to Node for requests of this socket. @param answered see `Passage` */
+  openPassage(socket: Socket, answered: () => void): Passage;
   /** Takes the socket, whose unread bytes are `rest`. */
   handOver(connection: LaneConnection, rest: Buffer, reason: HandoverReason): void;
   /** The connection is closed or was failed; the lane has nothing to do with it any more. */
@@ -65,8 +67,10 @@ export class LaneConnection {
   readonly #pending: Slot[] = [];
   /** The request at `#from`, which is to be passed on when those before it are answered. */
   #foreign: ForeignRequest | undefined;
-  /** The way of one that was passed on. */
+  /** The way of those that are passed on; kept a while for the next one. */
   #passage: Passage | undefined;
+  #isPassing = false;
+  #hasPassed = false;
   #handover: HandoverReason | undefined;
   #phase: 'open' | 'ending' | 'gone' = 'open';
   #isReading = true;
@@ -90,12 +94,14 @@ export class LaneConnection {
 
   /** No request waits, none has begun to arrive. */
   get isIdle(): boolean {
-    return this.#pending.length === 0 && this.#passage === undefined && this.#from === this.#to;
+    return this.#pending.length === 0 && !this.#isPassing && this.#from === this.#to;
   }
 
   /** Ends what takes longer than it may. Called by the sweep. */
   checkTimes(nowMs: number): void {
-    if (this.#passage !== undefined) return; // Node's server does
+    if (this.#isPassing) return; // Node's server does
+    if (!this.#hasPassed) this.#leavePassage();
+    this.#hasPassed = false;
     const verdict = this.#patience.judge(this.socket, this.#waitsFor(), nowMs);
     if (verdict === 'refuse') this.#refuse('ERR_HTTP_REQUEST_TIMEOUT');
     else if (verdict === 'close') this.socket.destroy();
@@ -129,7 +135,7 @@ export class LaneConnection {
   readonly #onEnd = (): void => {
     if (this.#phase !== 'open') return;
     // As Node has it: who half-closes gets no answer any more.
-    if (this.#passage !== undefined) this.#passage.ended();
+    if (this.#isPassing) this.#passage?.ended();
     else if (this.#pending.length === 0 && this.#from < this.#to) this.#refuse('HPE_INVALID_EOF_STATE');
     else this.#finish();
   };
@@ -177,7 +183,7 @@ export class LaneConnection {
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
-    if (this.#passage !== undefined) this.#feed(this.#passage);
+    if (this.#isPassing) this.#feed();
     while (this.#phase === 'open' && this.#from < this.#to && this.#mayTake()) {
       const arrived = this.#arriving ?? this.#readHead();
       if (arrived === undefined) break;
@@ -202,7 +208,7 @@ export class LaneConnection {
   }
 
   #mayTake(): boolean {
-    if (this.#foreign !== undefined || this.#passage !== undefined) return false;
+    if (this.#foreign !== undefined || this.#isPassing) return false;
     return this.#handover === undefined && !this.#needsDrain && this.#pending.length < MAX_PIPELINED;
   }
 
@@ -214,7 +220,7 @@ export class LaneConnection {
   #adjustReading(): void {
     if (this.#phase !== 'open') return;
     // Who goes away while Node answers is seen by reading on.
-    const reads = this.#passage === undefined ? this.#mayTake() : this.#to - this.#from < MAX_BEHIND_BYTES;
+    const reads = !this.#isPassing ? this.#mayTake() : this.#to - this.#from < MAX_BEHIND_BYTES;
     if (reads === this.#isReading) return;
     this.#isReading = reads;
     if (reads) this.socket.resume();
@@ -234,20 +240,32 @@ export class LaneConnection {
   #passOn({ reason, sizeBytes }: ForeignRequest): void {
     this.#foreign = undefined;
     this.#served++;
-    const passage = new Passage(this.socket, sizeBytes, () => this.#pump());
-    this.#passage = passage;
-    this.#owner.passOn(passage, this.socket, reason);
-    this.#feed(passage);
+    this.#isPassing = true;
+    this.#hasPassed = true;
+    this.#owner.passedOn(reason);
+    if (this.#passage === undefined || this.#passage.destroyed) {
+      this.#passage = this.#owner.openPassage(this.socket, () => this.#pump());
+    }
+    this.#passage.begin(sizeBytes);
+    this.#feed();
   }
 
-  /** Gives a passage what arrived for it, until it is over. */
-  #feed(passage: Passage): void {
+  /** Gives the passage what arrived for it, until it is over. */
+  #feed(): void {
+    const passage = this.#passage;
+    if (passage === undefined) return;
     this.#from += passage.feed(this.#held.subarray(this.#from, this.#to));
     if (this.#from === this.#to) this.#hold(NOTHING, 0, 0, false);
     if (!passage.isOver) return;
-    this.#passage = undefined;
-    passage.leave();
+    this.#isPassing = false;
     this.#patience.restart();
+    if (!passage.rest()) this.#leavePassage();
+  }
+
+  /** It holds twice the memory of all else that an idle connection has. */
+  #leavePassage(): void {
+    this.#passage?.leave();
+    this.#passage = undefined;
   }
 
   #take(known: RoutedHead, body: Buffer): void {
@@ -391,6 +409,7 @@ export class LaneConnection {
   #handOver(): void {
     const rest = this.#held.subarray(this.#from, this.#to);
     const reason = this.#handover ?? 'route';
+    this.#leavePassage();
     this.release();
     this.#owner.handOver(this, rest, reason);
   }

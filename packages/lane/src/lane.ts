@@ -39,10 +39,12 @@ export function addLane(app: Pick<App, 'server'>, { routes, handedOver, passedOn
     get connections() {
       return connections.size;
     },
-    passOn(passage: Passage, socket: Socket, reason: HandoverReason): void {
-      passedOn?.(reason);
+    passedOn: (reason: HandoverReason) => passedOn?.(reason),
+    openPassage(socket: Socket, answered: () => void): Passage {
+      const passage = new Passage(socket, answered);
       exchange.countFor(socket, passage);
       native.call(server, passage);
+      return passage;
     },
     handOver(connection: LaneConnection, rest: Buffer, reason: HandoverReason): void {
       connections.delete(connection);

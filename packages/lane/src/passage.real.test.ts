@@ -16,8 +16,9 @@ test('a client by whose one request Node saw two is cut off', async () => {
   const [socket]: Socket[] = await once(net, 'connection');
   if (socket === undefined) throw new Error('there is no connection');
   const request = Buffer.from('GET /a HTTP/1.1\r\nHost: a\r\n\r\n');
-  const passage = new Passage(socket, 2 * request.length, () => {});
+  const passage = new Passage(socket, () => {});
   http.emit('connection', passage);
+  passage.begin(2 * request.length);
   passage.feed(Buffer.concat([request, request]));
   let received = '';
   for await (const chunk of client.setEncoding('latin1')) received += chunk;

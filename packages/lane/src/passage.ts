@@ -1,10 +1,8 @@
 /**
- * The way of one request past the lane: the connection that Node's server sees of it. Node reads the request's bytes from
- * it, and what Node writes goes to the client as it is; when the answer is written the client's connection is the lane's
- * again. Whatever ends it before, on either side, ends the client's connection, as if Node had had that itself.
- *
- * There is one a request and not one a connection: Node's parser and what belongs to it hold more memory than all the rest of
- * an idle connection, and nothing of one request can be taken for the next.
+ * The way of requests past the lane: the connection that Node's server sees of them. Node reads a request's bytes from it, and
+ * what Node writes goes to the client as it is; when the answer is written the client's connection is the lane's again, and
+ * the passage waits for the next such request. Whatever ends it under way, on either side, ends the client's connection, as
+ * if Node had had that itself.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -16,24 +14,29 @@ type Done = (error?: Error | null) => void;
 export class Passage extends Duplex {
   readonly #client: Socket;
   readonly #answered: () => void;
-  /** Bytes of the request that are still to come. */
-  #dueBytes: number;
+  /** A request is being read or answered. */
+  #isUnderWay = false;
+  /** Bytes of it that are still to come. */
+  #dueBytes = 0;
   #response: ServerResponse | undefined;
   #isAnswered = false;
-  #isLeft = false;
   #timesOut = false;
   /** A write that waits for room in the client's socket. */
   #waiting: Done | undefined;
 
-  /**
-   * @param sizeBytes of the request, head and body
-   * @param answered told once the answer is written, unless the connection ends with it
-   */
-  constructor(client: Socket, sizeBytes: number, answered: () => void) {
+  /** @param answered told once an answer is written, unless the connection ends with it */
+  constructor(client: Socket, answered: () => void) {
     super({ decodeStrings: false });
     this.#client = client;
-    this.#dueBytes = sizeBytes;
     this.#answered = answered;
+  }
+
+  /** @param sizeBytes of the request, head and body */
+  begin(sizeBytes: number): void {
+    this.#isUnderWay = true;
+    this.#dueBytes = sizeBytes;
+    this.#response = undefined;
+    this.#isAnswered = false;
   }
 
   /** The request has arrived, its answer is written, and the connection stays. */
@@ -50,17 +53,37 @@ export class Passage extends Duplex {
     return size;
   }
 
-  /** The server began to answer. */
+  /** The server has read the head, and begins to answer. */
   answerWith(response: ServerResponse): void {
-    if (this.#response !== undefined) {
-      this.destroy(); // it saw two requests where the lane saw one: nothing on this connection can be trusted
+    if (!this.#isUnderWay || this.#response !== undefined) {
+      this.#isUnderWay = true;
+      this.destroy(); // it saw more requests than the lane saw: nothing on this connection can be trusted
       return;
     }
     this.#response = response;
-    response.once('finish', () => {
-      this.#isAnswered = true;
-      if (!this.writableEnded) this.#answered();
-    });
+    response.on('finish', this.#onFinish);
+  }
+
+  readonly #onFinish = (): void => {
+    this.#isAnswered = true;
+    if (!this.writableEnded) this.#answered();
+  };
+
+  /** When a request is over. @returns whether another can go this way: Node has read this one to its end */
+  rest(): boolean {
+    this.#isUnderWay = false;
+    if (this.#timesOut) {
+      this.#timesOut = false;
+      this.#client.off('timeout', this.#onTimeout);
+      this.#client.setTimeout(0);
+    }
+    return this.#response?.req.complete === true;
+  }
+
+  /** Node sees the connection end; what it still does with it does not reach the client. */
+  leave(): void {
+    this.push(null);
+    this.resume(); // a body that nobody reads would hold up the end
   }
 
   /** There is room in the client's socket again. */
@@ -73,17 +96,6 @@ export class Passage extends Duplex {
   /** The client sends no more. */
   ended(): void {
     this.push(null);
-  }
-
-  /** When it is over: Node sees the connection end, and what it still does with it does not reach the client. */
-  leave(): void {
-    this.#isLeft = true;
-    if (this.#timesOut) {
-      this.#client.off('timeout', this.#onTimeout);
-      this.#client.setTimeout(0);
-    }
-    this.push(null);
-    this.resume(); // a body that nobody reads would hold up the end
   }
 
   get remoteAddress(): string | undefined {
@@ -111,9 +123,10 @@ export class Passage extends Duplex {
     return (this.#client as Partial<TLSSocket>).encrypted === true;
   }
 
-  /** Node asks for it when an answer is written, and routes may. */
+  /** For routes that set one. Node itself does between requests, when the time is the lane's to watch. */
   setTimeout(timeoutMs: number, callback?: () => void): this {
-    if (this.#isLeft) return this;
+    if (!this.#isUnderWay || this.#response?.writableFinished === true) return this;
+    if (timeoutMs === 0 && !this.#timesOut) return this;
     if (!this.#timesOut) this.#client.on('timeout', this.#onTimeout);
     this.#timesOut = true;
     if (callback !== undefined) this.once('timeout', callback);
@@ -133,14 +146,14 @@ export class Passage extends Duplex {
   override _read(): void {}
 
   override _write(chunk: string | Buffer, encoding: BufferEncoding, done: Done): void {
-    if (this.#isLeft || this.#client.write(chunk, encoding)) done();
+    if (!this.#isUnderWay || this.#client.write(chunk, encoding)) done();
     else this.#waiting = done;
   }
 
   /** A head and its body: one packet where they fit. */
   override _writev(chunks: readonly { chunk: string | Buffer; encoding: BufferEncoding }[], done: Done): void {
     let isRoom = true;
-    if (!this.#isLeft) {
+    if (this.#isUnderWay) {
       this.#client.cork();
       for (const { chunk, encoding } of chunks) isRoom = this.#client.write(chunk, encoding);
       this.#client.uncork();
@@ -150,12 +163,12 @@ export class Passage extends Duplex {
   }
 
   override _final(done: Done): void {
-    if (this.#isLeft) done();
-    else this.#client.end(() => done());
+    if (this.#isUnderWay) this.#client.end(() => done());
+    else done();
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    if (!this.#isLeft) this.#client.destroy();
+    if (this.#isUnderWay) this.#client.destroy();
     done(error);
   }
 }

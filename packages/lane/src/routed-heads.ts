@@ -58,7 +58,7 @@ export class RoutedHeads {
     if (typeof head === 'string') return this.#readForeign(held, from, to, head);
     const match = this.#routes.find(head.method, head.path);
     const reason = match === undefined ? 'route' : reasonAgainst(head, match);
-    if (match === undefined || reason !== undefined) return this.#readForeign(held, from, to, reason ?? 'route');
+    if (match === undefined || reason !== undefined) return foreign(head, reason ?? 'route'); // the other dialect reads no less
     const bytes = Buffer.from(held.subarray(from, from + head.sizeBytes));
     this.#last = { bytes, head, match, admitted: undefined };
     return this.#last;
@@ -74,9 +74,12 @@ export class RoutedHeads {
     const head = this.#foreignReader.read(held, from, to);
     this.#foreignFor = head === undefined ? reason : undefined;
     if (head === undefined) return undefined;
-    if (typeof head === 'string' || head.contentLength > MAX_PASSED_BODY_BYTES) return reason;
-    return { reason, sizeBytes: head.sizeBytes + head.contentLength };
+    return typeof head === 'string' ? reason : foreign(head, reason);
   }
+}
+
+function foreign({ sizeBytes, contentLength }: ParsedHead, reason: HandoverReason): ForeignRequest | HandoverReason {
+  return contentLength > MAX_PASSED_BODY_BYTES ? reason : { reason, sizeBytes: sizeBytes + contentLength };
 }
 
 /**
