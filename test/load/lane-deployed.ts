@@ -1,6 +1,6 @@
 /**
- * The lane as it is deployed: over TLS, and behind a proxy whose connections carry the requests of many callers, of which
- * one in a hundred is none of the lane's. The echo is behind the same.
+ * The lane as it is deployed: over TLS, with connections that carry the requests of many callers, of which one in a hundred
+ * or in ten is none of the lane's, and behind a proxy, which has such ones. The echo is reached in the same way.
  */
 import { readFile } from 'node:fs/promises';
 import { temporaryFolder } from '../parts/assay.ts';
@@ -11,6 +11,7 @@ import { findNginx, startNginx } from './nginx.ts';
 import { pinning, startPinned } from './pinned.ts';
 
 const OTHERS = 100;
+const MANY_OTHERS = 10;
 const METADATA = '/v2/models/small';
 const { connections } = SMALL;
 
@@ -21,6 +22,7 @@ export async function benchLaneDeployed(): Promise<void> {
   );
   console.log(HEADINGS);
   await benchTls(pin);
+  await benchMixed(pin);
   await benchBehindNginx(pin);
 }
 
@@ -37,6 +39,21 @@ async function benchTls(pin: readonly string[]): Promise<void> {
     { ...targetOf(on, 'lane', SMALL), ca },
     { ...targetOf(off, 'no lane', SMALL), ca },
   ]);
+}
+
+/** Requests of others among those of the lane, on the same connections. */
+async function benchMixed(pin: readonly string[]): Promise<void> {
+  await using echo = await startPinned(pin, 'echo-server');
+  await using on = await startPinned(pin, 'lane-server', 'on');
+  await using off = await startPinned(pin, 'lane-server', 'off');
+  for (const oneOf of [OTHERS, MANY_OTHERS]) {
+    const other = { path: METADATA, oneOf };
+    await benchRow({ name: `${SMALL.name}, 1 of ${oneOf} others`, connections }, [
+      { name: 'echo', ...echo, path: '/echo', body: SMALL.body, other: { path: '/echo', oneOf } },
+      { ...targetOf(on, 'lane', SMALL), other },
+      { ...targetOf(off, 'no lane', SMALL), other },
+    ]);
+  }
 }
 
 /** nginx shares the core of the server: what is measured is the pair. The CPU time is that of the server alone. */

@@ -1,9 +1,10 @@
 /** For the tests of this package: routes that are Fastify's alone, with answers of every form. */
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type App, acceptRawJson } from '@assay/http';
 
-/** A request to `/wait`. */
+/** A request to `/wait`, `/hang` or `/way`. */
 export interface Wait {
   /** Chunks that were asked for of it. */
   produced: number;
@@ -12,7 +13,7 @@ export interface Wait {
 
 export const CHUNK_BYTES = 64 * 1024;
 
-/** @returns the requests to `/wait` that came, which take a chunk after another until their number or their caller's end */
+/** @returns what became of requests; those to `/wait` are given a chunk after another until their number or their caller's end */
 export function addForeignRoutes(app: App): Wait[] {
   const waits: Wait[] = [];
   const open = { config: { access: 'public' } } as const;
@@ -34,7 +35,8 @@ export function addForeignRoutes(app: App): Wait[] {
     };
     return reply.type('text/plain').send(Readable.from(broken()));
   });
-  app.get<{ Params: { chunks: string } }>('/wait/:chunks', open, (request, reply) => {
+  app.get<{ Params: { chunks: string; form: string } }>('/wait/:chunks/:form', open, (request, reply) => {
+    if (request.params.form === 'sized') reply.header('content-length', CHUNK_BYTES * Number(request.params.chunks));
     const wait: Wait = { produced: 0, end: 'none' };
     waits.push(wait);
     const left = () => Number(request.params.chunks) - wait.produced;
@@ -56,6 +58,20 @@ export function addForeignRoutes(app: App): Wait[] {
     await new Promise<void>((resolve) => request.raw.socket.once('close', resolve));
     wait.end = 'aborted';
     return {};
+  });
+  const ways = new Map<Socket, number>();
+  app.get('/way', open, ({ raw: { socket } }) => {
+    const known = ways.get(socket);
+    const way = known ?? ways.size + 1;
+    if (known === undefined) {
+      ways.set(socket, way);
+      const wait: Wait = { produced: way, end: 'none' };
+      waits.push(wait);
+      socket.once('close', () => {
+        wait.end = 'aborted';
+      });
+    }
+    return { way };
   });
   app.get('/impatient', open, async (request) => {
     request.raw.setTimeout(100);

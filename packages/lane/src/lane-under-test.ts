@@ -32,7 +32,7 @@ export interface EchoApp extends AsyncDisposable {
   readonly lane: Lane | undefined;
   readonly handovers: HandoverReason[];
   readonly passedOn: HandoverReason[];
-  /** What became of the requests to `/wait`. */
+  /** What became of requests to routes that are not the lane's. */
   readonly waits: readonly Wait[];
   /** The server's ends of its connections. */
   readonly sockets: ReadonlySet<Socket>;

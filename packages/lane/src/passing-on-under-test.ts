@@ -157,6 +157,19 @@ export function describePassingOn(
       expect(count()).toEqual({ handedOver: 0, passedOn: 3 * (bytes.length - 1) });
     });
 
+    test('goes the way of the last one, which is given up where none comes for a while', async () => {
+      await using app = await start({ lane: true, limits: { headersTimeoutMs: 2000, keepAliveTimeoutMs: 20_000 } });
+      using client = await connectTo(app);
+      client.write(get('/way') + LAST + get('/way'));
+      await expect.poll(() => client.received.match(/\{"way":\d\}/g)).toEqual(['{"way":1}', '{"way":1}']);
+      await expect.poll(() => app.waits[0]?.end, { timeout: 5000 }).toBe('aborted');
+      client.write(LAST + get('/way') + LAST);
+      expect(await untilLast(client, 3)).toContain('{"way":2}');
+      expect(app.handovers).toEqual([]);
+      client.socket.destroy();
+      await expect.poll(() => app.waits[1]?.end).toBe('aborted');
+    });
+
     test('knows its caller', async () => {
       using client = await connectTo(withLane);
       client.write(get('/peer') + LAST);
@@ -195,32 +208,36 @@ export function describePassingOn(
   });
 
   describe('the client of a request that is passed on', () => {
-    test('gets a long answer as fast as it reads, and no faster is it made', async () => {
-      await using app = await start({ lane: true, limits: { requestTimeoutMs: 300 } });
-      using client = await connectTo(app);
-      client.socket.pause();
-      client.write(get('/wait/300') + LAST);
-      await expect.poll(() => app.waits[0]?.produced ?? 0).toBeGreaterThan(1);
-      await expect
-        .poll(async () => {
-          const before = app.waits[0]?.produced;
-          await delay(200);
-          return before === app.waits[0]?.produced;
-        })
-        .toBe(true);
-      expect(app.waits[0]?.produced).toBeLessThan(250);
-      await delay(600); // longer than a client of the lane may take for nothing; Node sets no limit
-      client.socket.resume();
-      const answer = await untilLast(client, 1, 10_000);
-      expect(answer.length).toBeGreaterThan(300 * CHUNK_BYTES);
-      expect(app.waits[0]).toEqual({ produced: 300, end: 'answered' });
-      expect(app.passedOn).toHaveLength(1);
-    }, 20_000);
+    test.each(['in chunks: /wait/300/chunked', 'of a known size: /wait/300/sized'])(
+      'gets a long answer as fast as it reads, and no faster is it made, %s',
+      async (what) => {
+        await using app = await start({ lane: true, limits: { requestTimeoutMs: 300 } });
+        using client = await connectTo(app);
+        client.socket.pause();
+        client.write(get(what.split(': ')[1] ?? '') + LAST);
+        await expect.poll(() => app.waits[0]?.produced ?? 0).toBeGreaterThan(1);
+        await expect
+          .poll(async () => {
+            const before = app.waits[0]?.produced;
+            await delay(200);
+            return before === app.waits[0]?.produced;
+          })
+          .toBe(true);
+        expect(app.waits[0]?.produced).toBeLessThan(250);
+        await delay(600); // longer than a client of the lane may take for nothing; Node sets no limit
+        client.socket.resume();
+        const answer = await untilLast(client, 1, 10_000);
+        expect(answer.length).toBeGreaterThan(300 * CHUNK_BYTES);
+        expect(app.waits[0]).toEqual({ produced: 300, end: 'answered' });
+        expect(app.passedOn).toHaveLength(1);
+      },
+      20_000,
+    );
 
     test('may go away in the middle of the answer, which ends with it', async () => {
       await using app = await start({ lane: true });
       using client = await connectTo(app);
-      client.write(get('/wait/Infinity'));
+      client.write(get('/wait/Infinity/chunked'));
       await expect.poll(() => client.received.length).toBeGreaterThan(1_000_000);
       client.socket.destroy();
       await expect.poll(() => app.waits[0]?.end).toBe('aborted');
@@ -327,6 +344,19 @@ export function describePassingOn(
       expect(await drainAndClose(app.app, { drainDelayMs: 0, closeTimeoutMs: 100 })).toEqual({ cutOff: 1 });
       expect(await client.closed).toBe('');
       expect(app.waits[0]?.end).toBe('aborted');
+    });
+
+    test('leaves a request of the lane to its answer, behind one that was passed on', async () => {
+      await using app = await start({ lane: true });
+      using client = await connectTo(app);
+      client.write(get('/livez') + post('/echo/a', 'hold') + LAST);
+      await expect.poll(() => app.held).toBe(1);
+      app.app.server.closeIdleConnections();
+      await delay(50);
+      app.release();
+      expect(await untilLast(client)).toContain('"text":"hold"');
+      client.write(get('/livez') + LAST);
+      expect((await untilLast(client, 2)).split('"status":"ok"')).toHaveLength(3);
     });
 
     test('leaves it to its answer when only idle connections are closed', async () => {
