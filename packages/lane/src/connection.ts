@@ -4,32 +4,14 @@
  * being closed, or by being handed over. Both wait until every request before is answered.
  */
 import type { Socket } from 'node:net';
-import type { Caller, Exchange, FailedAnswer, RequestHead } from '@assay/http';
+import type { Caller, FailedAnswer, RequestHead } from '@assay/http';
+import { callerOf } from './admission.ts';
 import { type AnswerContext, sendAnswer, type WireText, writeAnswer } from './answer.ts';
+import type { ConnectionOwner } from './connection-owner.ts';
 import type { HandoverReason, LaneAnswer } from './interfaces.ts';
 import type { Passage } from './passage.ts';
 import { Patience, type WaitsFor } from './patience.ts';
 import { type ForeignRequest, type RoutedHead, RoutedHeads } from './routed-heads.ts';
-import type { LaneRoutes } from './routes.ts';
-
-/** What a connection needs of the lane that it belongs to. */
-export interface ConnectionOwner {
-  readonly exchange: Exchange;
-  readonly routes: LaneRoutes;
-  readonly keepAliveSeconds: number;
-  /** How many the lane has. */
-  readonly connections: number;
-  /** A request was passed on. */
-  passedOn(reason: HandoverReason): void;
-  /** A way to Node for requests of this socket. @param answered see `Passage` */
-  openPassage(socket: Socket, answered: () => void): Passage;
-  /** Takes the socket, whose unread bytes are `rest`. */
-  handOver(connection: LaneConnection, rest: Buffer, reason: HandoverReason): void;
-  /** The connection is closed or was failed; the lane has nothing to do with it any more. */
-  forget(connection: LaneConnection): void;
-  /** Answers what cannot become a request as Node's parser would have it answered, and ends the connection. */
-  refuse(socket: Socket, code: 'ERR_HTTP_REQUEST_TIMEOUT' | 'HPE_INVALID_EOF_STATE'): void;
-}
 
 /** Requests of one connection that may wait for their answers; what comes behind them is not read. */
 const MAX_PIPELINED = 64;
@@ -49,7 +31,6 @@ interface Slot {
 }
 
 const NOTHING = Buffer.alloc(0);
-const NO_AUTHORIZATION: readonly string[] = [];
 
 export class LaneConnection {
   readonly socket: Socket;
@@ -259,7 +240,7 @@ export class LaneConnection {
     if (!passage.isOver) return;
     this.#isPassing = false;
     this.#patience.restart();
-    if (!passage.rest()) this.#leavePassage();
+    if (!passage.conclude()) this.#leavePassage();
   }
 
   /** It holds twice the memory of all else that an idle connection has. */
@@ -308,26 +289,7 @@ export class LaneConnection {
     slot.closes = true; // behind the refusal of a Host
     exchange.checkHost({ headers: request.headers, httpVersion: '1.1' });
     slot.closes = false;
-    const heldKeys = exchange.heldKeys();
-    if (heldKeys !== undefined && known.admitted?.by === heldKeys) {
-      slot.caller = known.admitted.caller;
-      return;
-    }
-    const { access, endpointParam } = known.match.route;
-    const { authorization } = request.headers;
-    slot.caller = exchange.checkCaller(
-      {
-        id: request.id,
-        method: request.method,
-        url: request.url,
-        headers: request.headers,
-        httpVersion: '1.1',
-        authorizations: authorization === undefined ? NO_AUTHORIZATION : [authorization],
-        remoteAddress: this.socket.remoteAddress,
-      },
-      { access, endpoint: endpointParam === undefined ? undefined : known.match.params[endpointParam] },
-    );
-    if (heldKeys !== undefined) known.admitted = { caller: slot.caller, by: heldKeys };
+    slot.caller = callerOf(exchange, this.socket, request, known);
   }
 
   #failed({ request }: Slot, error: unknown, bodyLimitBytes: number): FailedAnswer {

@@ -63,9 +63,9 @@ export interface LaneRoute {
   readonly access: RouteAccess;
   /** The parameter that names the endpoint to be scored, for keys that are limited to some. */
   readonly endpointParam?: string;
-  /** Larger bodies are handed over. */
+  /** Requests with larger bodies are left to Fastify, as are those that `takes` does not take. */
   readonly bodyLimitBytes: number;
-  /** Whether the lane takes a request with this head; else it is handed over. It must depend on nothing else. */
+  /** Whether the lane takes a request with this head. It must depend on nothing else. */
   takes(head: Pick<LaneRequest, 'headers' | 'params'>): boolean;
   /** Errors become answers in the form of the route's protocol. */
   handle(request: LaneRequest): LaneAnswer | Promise<LaneAnswer>;

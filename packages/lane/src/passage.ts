@@ -70,7 +70,7 @@ export class Passage extends Duplex {
   };
 
   /** When a request is over. @returns whether another can go this way: Node has read this one to its end */
-  rest(): boolean {
+  conclude(): boolean {
     this.#isUnderWay = false;
     if (this.#timesOut) {
       this.#timesOut = false;
