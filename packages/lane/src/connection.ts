@@ -81,7 +81,7 @@ export class LaneConnection {
   /** Ends what takes longer than it may. Called by the sweep. */
   checkTimes(nowMs: number): void {
     if (this.#isPassing) return; // Node's server does
-    if (!this.#hasPassed) this.#leavePassage();
+    if (!this.#hasPassed) this.#closePassage();
     this.#hasPassed = false;
     const verdict = this.#patience.judge(this.socket, this.#waitsFor(), nowMs);
     if (verdict === 'refuse') this.#refuse('ERR_HTTP_REQUEST_TIMEOUT');
@@ -134,7 +134,7 @@ export class LaneConnection {
     this.#phase = 'gone';
     for (let left = this.#pending.length; left > 0; left--) this.#owner.exchange.ended(this.socket);
     this.#pending.length = 0;
-    this.#passage?.destroy();
+    this.#closePassage();
     this.#owner.forget(this);
   };
 
@@ -240,12 +240,12 @@ export class LaneConnection {
     if (!passage.isOver) return;
     this.#isPassing = false;
     this.#patience.restart();
-    if (!passage.conclude()) this.#leavePassage();
+    if (!passage.conclude()) this.#closePassage();
   }
 
   /** It holds twice the memory of all else that an idle connection has. */
-  #leavePassage(): void {
-    this.#passage?.leave();
+  #closePassage(): void {
+    this.#passage?.destroy();
     this.#passage = undefined;
   }
 
@@ -371,7 +371,7 @@ export class LaneConnection {
   #handOver(): void {
     const rest = this.#held.subarray(this.#from, this.#to);
     const reason = this.#handover ?? 'route';
-    this.#leavePassage();
+    this.#closePassage();
     this.release();
     this.#owner.handOver(this, rest, reason);
   }

@@ -2,9 +2,9 @@
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type App, acceptRawJson } from '@assay/http';
+import { type App, acceptRawJson, acceptStreams } from '@assay/http';
 
-/** A request to `/wait`, `/hang` or `/way`. */
+/** A request to `/wait`, `/hang`, `/way` or `/stuck`. */
 export interface Wait {
   /** Chunks that were asked for of it. */
   produced: number;
@@ -81,6 +81,16 @@ export function addForeignRoutes(app: App): Wait[] {
   void app.register(async (plugin) => {
     const scope: App = plugin;
     acceptRawJson(scope, ['application/json', '*']);
+    acceptStreams(scope, ['text/stream']);
+    scope.post('/stuck', open, ({ body, raw }) => {
+      (body as Readable).on('readable', () => {}); // of a content type that is given as one; wanted, but never read
+      const wait: Wait = { produced: 0, end: 'none' };
+      waits.push(wait);
+      raw.socket.once('close', () => {
+        wait.end = 'aborted';
+      });
+      return { stuck: true };
+    });
     scope.post(
       '/mirror',
       { config: { access: 'public' }, bodyLimit: 40_000 },

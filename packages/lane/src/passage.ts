@@ -69,7 +69,10 @@ export class Passage extends Duplex {
     if (!this.writableEnded) this.#answered();
   };
 
-  /** When a request is over. @returns whether another can go this way: Node has read this one to its end */
+  /**
+   * When a request is over: what Node still does here does not reach the client, nor does this stream's end.
+   * @returns whether another can go this way: Node has read this one to its end
+   */
   conclude(): boolean {
     this.#isUnderWay = false;
     if (this.#timesOut) {
@@ -78,12 +81,6 @@ export class Passage extends Duplex {
       this.#client.setTimeout(0);
     }
     return this.#response?.req.complete === true;
-  }
-
-  /** Node sees the connection end; what it still does with it does not reach the client. */
-  leave(): void {
-    this.push(null);
-    this.resume(); // a body that nobody reads would hold up the end
   }
 
   /** There is room in the client's socket again. */
