@@ -192,7 +192,7 @@ export const inferenceConfig = defineConfig('inference', {
     default: 500,
     unit: 'rows',
     description:
-      'Most predictions logged in a second, those of requests and of streams apart; what is more is dropped and counted. It bounds what the log costs a busy endpoint.',
+      'Most predictions logged in a second, those of requests and of streams apart; what is more is dropped and counted. It bounds what the log costs a busy endpoint, of which up to 16 in succession are logged at a time.',
   }),
   predictionLogQueueRows: setting(count(1_000_000), {
     default: 8192,
