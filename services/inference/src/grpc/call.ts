@@ -14,6 +14,7 @@ import {
 import { readTimeoutMs } from './deadline.ts';
 import { frame, MessageReader, PREFIX_BYTES } from './framing.ts';
 import type { Method, StreamCall, StreamHandler, UnaryMethod } from './method.ts';
+import { Outbox } from './outbox.ts';
 import { errorTrailers, OK_TRAILERS, type Trailers } from './status.ts';
 
 /** What calls share. */
@@ -21,13 +22,14 @@ export interface CallOwner {
   readonly exchange: Exchange;
   readonly methods: ReadonlyMap<string, Method>;
   readonly maxMessageBytes: number;
-  /** Makes room for bytes of messages that are not whole yet, or gives it back. @throws OVERLOADED */
+  /** Makes room for bytes of messages that are not whole yet and of answers that wait, or gives it back. @throws OVERLOADED */
   hold(bytes: number): void;
   forget(call: Call): void;
 }
 
 const CONTENT_TYPE = /^application\/grpc(\+proto)?(;|$)/;
-const { HTTP2_HEADER_PATH, HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY, NGHTTP2_NO_ERROR, NGHTTP2_CANCEL } = constants;
+const { HTTP2_HEADER_PATH, HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY } = constants;
+const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM } = constants;
 
 export class Call implements StreamCall {
   readonly head: ArrivedRequest;
@@ -40,8 +42,12 @@ export class Call implements StreamCall {
   #route = 'unmatched';
   #caller: Caller | null = null;
   #encoding: Encoding = 'identity';
+  /** Of a method that takes many messages, as is the handler. */
+  #outbox: Outbox | undefined;
   #handler: StreamHandler | undefined;
   #heldBytes = 0;
+  /** When the sweep first saw the message that is arriving at a handler. */
+  #partSeenAtMs: number | undefined;
   /** A message was taken, of a method that takes one. */
   #isTaken = false;
   #isPumping = false;
@@ -99,22 +105,24 @@ export class Call implements StreamCall {
   send(framed: Buffer): void {
     if (this.#answeredAtMs !== undefined || this.#stream.destroyed) return;
     if (!this.#stream.headersSent) this.#respond();
-    this.#stream.write(framed);
+    try {
+      this.#outbox?.send(framed);
+    } catch (error) {
+      this.#abandon(AssayError.from(error), NGHTTP2_ENHANCE_YOUR_CALM);
+    }
   }
 
   finish(error?: AssayError): void {
     if (this.#answeredAtMs !== undefined) return;
-    this.#answeredAtMs = performance.now();
     const stream = this.#stream;
-    this.#count(error);
-    this.#drop();
+    this.#settle(error);
     this.#gone.abort(GONE);
     if (stream.destroyed) return;
     const trailers = error === undefined ? OK_TRAILERS : errorTrailers(error);
     if (stream.headersSent || error === undefined) {
       if (!stream.headersSent) this.#respond();
       this.#trailers = trailers;
-      stream.end();
+      (this.#outbox ?? stream).end();
     } else {
       stream.respond({ ...this.#responseHeaders(error), ...trailers }, { endStream: true });
     }
@@ -123,16 +131,33 @@ export class Call implements StreamCall {
   /** Ends what has taken too long. */
   checkTimes(nowMs: number): void {
     const { requestTimeoutMs } = this.#owner.exchange.limits;
-    if (this.#answeredAtMs !== undefined) {
-      const sinceMs = nowMs - this.#answeredAtMs;
-      if (sinceMs > requestTimeoutMs) this.#stream.close(NGHTTP2_CANCEL);
-      // What it still sends is of no use to anybody. Not at once: a reset overtakes the answer.
-      else if (sinceMs > STILL_SENDING_MS && !this.#hasEnded) this.#stream.close(NGHTTP2_NO_ERROR);
-    } else if (this.timeoutMs !== undefined && nowMs - this.arrivedAtMs > this.timeoutMs) {
+    if (this.#answeredAtMs !== undefined) this.#checkTaken(this.#answeredAtMs, nowMs);
+    else if (this.timeoutMs !== undefined && nowMs - this.arrivedAtMs > this.timeoutMs) {
       this.finish(new AssayError('DEADLINE_EXCEEDED', 'the deadline passed before there was an answer'));
-    } else if (this.#handler === undefined && !this.#isTaken && nowMs - this.arrivedAtMs > requestTimeoutMs) {
+    } else if (nowMs - this.#messageSinceMs(nowMs) > requestTimeoutMs) {
       this.finish(new AssayError('REQUEST_TIMEOUT', `the message did not arrive within ${requestTimeoutMs} ms`));
+    } else if (this.#outbox?.isFull === true && nowMs - this.#outbox.movedAtMs > requestTimeoutMs) {
+      const error = new AssayError('CANCELLED', `nothing of the answers was taken for ${requestTimeoutMs} ms`);
+      this.#abandon(error, NGHTTP2_CANCEL); // a status would wait behind the answers
     }
+  }
+
+  #checkTaken(answeredAtMs: number, nowMs: number): void {
+    const stream = this.#stream;
+    const sinceMs = nowMs - Math.max(answeredAtMs, this.#outbox?.movedAtMs ?? 0);
+    if (!stream.writableFinished) {
+      if (sinceMs > this.#owner.exchange.limits.requestTimeoutMs) stream.close(NGHTTP2_CANCEL);
+    }
+    // What it still sends is of no use to anybody. Not at once: a reset overtakes the answer.
+    else if (sinceMs > STILL_SENDING_MS && !this.#hasEnded) stream.close(NGHTTP2_NO_ERROR);
+  }
+
+  /** When the message began that is arriving. Nobody has to send another one, and time in which we do not read is ours. */
+  #messageSinceMs(nowMs: number): number {
+    if (this.#handler === undefined) return this.#isTaken ? nowMs : this.arrivedAtMs;
+    const isArriving = !this.#isPumping && this.#reader.heldBytes > 0;
+    this.#partSeenAtMs = isArriving ? (this.#partSeenAtMs ?? nowMs) : undefined;
+    return this.#partSeenAtMs ?? nowMs;
   }
 
   #begin(): void {
@@ -152,8 +177,11 @@ export class Call implements StreamCall {
     this.timeoutMs = readTimeoutMs(headers['grpc-timeout']);
     this.#encoding = readEncoding(headers['grpc-encoding']);
     this.#reader = new MessageReader(this.#maxMessageBytes(method));
-    if (method.kind === 'stream') this.#handler = method.open(this);
     const stream = this.#stream;
+    if (method.kind === 'stream') {
+      this.#outbox = new Outbox(stream, (bytes) => this.#owner.hold(bytes));
+      this.#handler = method.open(this);
+    }
     stream.on('data', (chunk: Buffer) => this.#received(chunk, method));
     stream.once('end', () => this.#ended(method));
   }
@@ -183,9 +211,20 @@ export class Call implements StreamCall {
     this.#heldBytes = held;
   }
 
-  #drop(): void {
+  /** It is answered: what is counted of it, and what has come of messages, which nobody will read. */
+  #settle(error: AssayError | undefined): void {
+    this.#answeredAtMs = performance.now();
+    this.#count(error);
     this.#owner.hold(-this.#heldBytes);
     this.#heldBytes = 0;
+  }
+
+  /** Ends it without what its caller has not taken yet. */
+  #abandon(error: AssayError, resetCode: number): void {
+    this.#settle(error);
+    this.#gone.abort(GONE);
+    this.#outbox?.drop();
+    this.#stream.close(resetCode);
   }
 
   #takeOne(method: UnaryMethod): void {
@@ -228,9 +267,7 @@ export class Call implements StreamCall {
 
   #end(framed: Buffer): void {
     if (this.#answeredAtMs !== undefined) return;
-    this.#answeredAtMs = performance.now();
-    this.#count(undefined);
-    this.#drop();
+    this.#settle(undefined);
     const stream = this.#stream;
     if (stream.destroyed) return;
     this.#trailers = OK_TRAILERS;
@@ -247,11 +284,12 @@ export class Call implements StreamCall {
       for (;;) {
         const message = this.#reader.next();
         if (message === undefined || this.#answeredAtMs !== undefined) break;
+        this.#partSeenAtMs = undefined;
         const { bytes, isCompressed } = message;
         const whole = isCompressed ? decompress(bytes, this.#encoding, this.#maxMessageBytes(method)) : bytes;
         const wait = handler.message(whole instanceof Promise ? await this.#paused(whole) : whole);
         if (wait !== undefined) await this.#paused(wait);
-        if (this.#stream.writableNeedDrain) await this.#paused(drained(this.#stream, this.signal));
+        if (this.#outbox?.isFull) await this.#paused(this.#outbox.taken(this.signal));
       }
       this.#account();
       if (this.#hasEnded && this.#answeredAtMs === undefined) this.#endHandler(handler);
@@ -313,12 +351,10 @@ export class Call implements StreamCall {
 
   #closed(): void {
     this.#owner.forget(this);
-    if (this.#answeredAtMs === undefined) {
-      this.#answeredAtMs = performance.now();
-      this.#count(new AssayError('CANCELLED', 'the caller went away before there was an answer'));
-      this.#drop();
-      this.#gone.abort(GONE);
-    }
+    this.#outbox?.drop();
+    if (this.#answeredAtMs !== undefined) return;
+    this.#settle(new AssayError('CANCELLED', 'the caller went away before there was an answer'));
+    this.#gone.abort(GONE);
   }
 }
 
@@ -327,16 +363,3 @@ const PUBLIC_MESSAGE_BYTES = 16 * 1024;
 
 /** Made once: an error of its own for each call would cost more than many a call. */
 const GONE = new AssayError('CANCELLED', 'the call has ended');
-
-function drained(stream: ServerHttp2Stream, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      stream.off('drain', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    stream.on('drain', done);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
-}

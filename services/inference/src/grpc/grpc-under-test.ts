@@ -10,6 +10,7 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
+import type { InferenceUnderTest } from '../inference-under-test.ts';
 import { frame, MessageReader } from './framing.ts';
 import { ModelInferRequestSchema, ModelInferResponseSchema } from './gen/inference/inference_pb.ts';
 
@@ -153,4 +154,10 @@ export function floatRequest(model: string, values: readonly number[], id = '') 
       { name: 'x', datatype: 'FP32', shape: [BigInt(values.length), 1n], contents: { fp32Contents: [...values] } },
     ],
   };
+}
+
+/** @param series its name and labels, as a scrape has them; 0 where there is none yet */
+export async function metricOf({ get }: Pick<InferenceUnderTest, 'get'>, series: RegExp): Promise<number> {
+  const { text } = await get('/metrics');
+  return Number(new RegExp(`^${series.source} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
 }

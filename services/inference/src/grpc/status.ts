@@ -1,11 +1,21 @@
 /** An error as a gRPC status: trailers of the call. */
-import type { AssayError } from '@assay/contracts';
+import { AssayError, type ErrorCode } from '@assay/contracts';
 
 export type Trailers = Readonly<Record<string, string>>;
 
 export const OK_TRAILERS: Trailers = { 'grpc-status': '0' };
 /** Percent-encoded it is below the 8 KiB of trailers that clients take; what is cut off is the tail of an explanation. */
 const MAX_MESSAGE_LENGTH = 800;
+
+/** Where the protocol wants another status than the table has for the code, which says whose fault it is and is what is counted. */
+export class ProtocolError extends AssayError {
+  readonly grpcStatus: number;
+
+  constructor(grpcStatus: number, code: ErrorCode, message: string) {
+    super(code, message);
+    this.grpcStatus = grpcStatus;
+  }
+}
 
 /**
  * `grpc-status` and `grpc-message`; `assay-error-code`, since several codes of ours are one of gRPC's; and, where it is
@@ -14,7 +24,7 @@ const MAX_MESSAGE_LENGTH = 800;
 export function errorTrailers(error: AssayError): Trailers {
   const { code, kind, message, retryAfterMs } = error;
   return {
-    'grpc-status': String(kind.grpcStatus),
+    'grpc-status': String(error instanceof ProtocolError ? error.grpcStatus : kind.grpcStatus),
     'grpc-message': encodeMessage(message),
     'assay-error-code': code,
     ...(retryAfterMs === undefined ? {} : { 'grpc-retry-pushback-ms': String(Math.ceil(retryAfterMs)) }),
