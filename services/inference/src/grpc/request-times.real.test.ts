@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type InferenceUnderTest, serveStatic, temporaryFolder } from '../inference-under-test.ts';
-import { slowModel, versionModel } from '../models-under-test.ts';
+import type { InferenceUnderTest } from '../inference-under-test.ts';
 import { ServerReflectionRequestSchema } from './gen/grpc/reflection/v1/reflection_pb.ts';
 import { ModelInferRequestSchema } from './gen/inference/inference_pb.ts';
-import { floatRequest, framed, type GrpcClient, grpcClient, INFER, metricOf, STREAM_INFER } from './grpc-under-test.ts';
+import { floatRequest, framed, type GrpcClient, INFER, metricOf, STREAM_INFER, startDoor } from './grpc-under-test.ts';
 
 const REFLECTION = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 const REQUEST_TIMEOUT_MS = 300;
@@ -17,12 +16,8 @@ describe('a message that does not come whole', () => {
   let client: GrpcClient;
 
   beforeAll(async () => {
-    const { path: dir } = resources.use(await temporaryFolder());
-    const made = { three: await versionModel(dir, 3), slow: await slowModel(dir) };
-    const models = Object.entries(made).map(([name, model]) => ({ name, path: model.dir }));
-    const flags = { grpcPort: 0, requestTimeoutMs: REQUEST_TIMEOUT_MS, grpcMaxStreamMessages: 2, maxBatchRows: 1 };
-    inference = resources.use(await serveStatic(dir, models, flags));
-    client = resources.use(grpcClient(inference.service.addresses.grpc));
+    const flags = { requestTimeoutMs: REQUEST_TIMEOUT_MS, grpcMaxStreamMessages: 2, maxBatchRows: 1 };
+    ({ inference, client } = await startDoor(resources, ['three', 'slow'], flags));
   });
   afterAll(() => resources.disposeAsync());
 
