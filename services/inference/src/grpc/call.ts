@@ -3,18 +3,12 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { AssayError } from '@assay/contracts';
 import { type ArrivedRequest, authorizationsOf, type Caller, type Exchange, type RouteNeeds } from '@assay/http';
-import {
-  ACCEPTED_ENCODINGS,
-  compress,
-  decompress,
-  type Encoding,
-  isWorthCompressing,
-  readEncoding,
-} from './compression.ts';
+import { ACCEPTED_ENCODINGS, compress, type Encoding, isWorthCompressing, readEncoding } from './compression.ts';
 import { readTimeoutMs } from './deadline.ts';
-import { frame, MessageReader, PREFIX_BYTES } from './framing.ts';
+import { frame, PREFIX_BYTES } from './framing.ts';
+import { Inbox } from './inbox.ts';
 import type { Method, StreamCall, StreamHandler, UnaryMethod } from './method.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, PIECE_BYTES } from './outbox.ts';
 import { errorTrailers, OK_TRAILERS, type Trailers } from './status.ts';
 
 /** What calls share. */
@@ -23,7 +17,7 @@ export interface CallOwner {
   readonly methods: ReadonlyMap<string, Method>;
   readonly maxMessageBytes: number;
   /** Makes room for bytes of messages that are not whole yet and of answers that wait, or gives it back. @throws OVERLOADED */
-  hold(bytes: number): void;
+  readonly hold: (bytes: number) => void;
   forget(call: Call): void;
 }
 
@@ -37,17 +31,15 @@ export class Call implements StreamCall {
   timeoutMs: number | undefined;
   readonly #stream: ServerHttp2Stream;
   readonly #owner: CallOwner;
-  #reader: MessageReader;
   readonly #gone = new AbortController();
   #route = 'unmatched';
   #caller: Caller | null = null;
   #encoding: Encoding = 'identity';
-  /** Of a method that takes many messages, as is the handler. */
+  #inbox: Inbox | undefined;
+  /** Of a method that gives many messages, or of one large one. */
   #outbox: Outbox | undefined;
+  /** Of a method that takes many messages. */
   #handler: StreamHandler | undefined;
-  #heldBytes = 0;
-  /** When the sweep first saw the message that is arriving at a handler. */
-  #partSeenAtMs: number | undefined;
   /** A message was taken, of a method that takes one. */
   #isTaken = false;
   #isPumping = false;
@@ -65,7 +57,6 @@ export class Call implements StreamCall {
   ) {
     this.#owner = owner;
     this.#stream = stream;
-    this.#reader = new MessageReader(0);
     const host = headers[HTTP2_HEADER_AUTHORITY] ?? headers.host;
     this.head = {
       id: owner.exchange.requestId(headers),
@@ -90,7 +81,7 @@ export class Call implements StreamCall {
 
   /** Whether ending it now takes nothing from its caller. */
   get isQuiet(): boolean {
-    return this.#handler?.isQuiet === true && !this.#isPumping && this.#reader.heldBytes === 0;
+    return this.#handler?.isQuiet === true && !this.#isPumping && this.#inbox?.heldBytes === 0;
   }
 
   get isAnswered(): boolean {
@@ -152,16 +143,14 @@ export class Call implements StreamCall {
     else if (sinceMs > STILL_SENDING_MS && !this.#hasEnded) stream.close(NGHTTP2_NO_ERROR);
   }
 
-  /** When the message began that is arriving. Nobody has to send another one, and time in which we do not read is ours. */
+  /** When the message began that is arriving. A handler may wait for the next one for as long as it likes. */
   #messageSinceMs(nowMs: number): number {
     if (this.#handler === undefined) return this.#isTaken ? nowMs : this.arrivedAtMs;
-    const isArriving = !this.#isPumping && this.#reader.heldBytes > 0;
-    this.#partSeenAtMs = isArriving ? (this.#partSeenAtMs ?? nowMs) : undefined;
-    return this.#partSeenAtMs ?? nowMs;
+    return this.#inbox?.arrivingSinceMs(nowMs, !this.#isPumping) ?? nowMs;
   }
 
   #begin(): void {
-    const { exchange, methods } = this.#owner;
+    const { exchange, methods, hold } = this.#owner;
     const { head } = this;
     const { headers, url } = head;
     if (head.method !== 'POST' || !CONTENT_TYPE.test(headers['content-type'] ?? '')) {
@@ -176,13 +165,15 @@ export class Call implements StreamCall {
     this.#caller = exchange.checkCaller(head, { access: method.access });
     this.timeoutMs = readTimeoutMs(headers['grpc-timeout']);
     this.#encoding = readEncoding(headers['grpc-encoding']);
-    this.#reader = new MessageReader(this.#maxMessageBytes(method));
+    const maxMessageBytes = this.#maxMessageBytes(method);
+    const inbox = new Inbox({ encoding: this.#encoding, maxMessageBytes, hold });
+    this.#inbox = inbox;
     const stream = this.#stream;
     if (method.kind === 'stream') {
-      this.#outbox = new Outbox(stream, (bytes) => this.#owner.hold(bytes));
+      this.#outbox = new Outbox(stream, hold);
       this.#handler = method.open(this);
     }
-    stream.on('data', (chunk: Buffer) => this.#received(chunk, method));
+    stream.on('data', (chunk: Buffer) => this.#received(chunk, inbox, method));
     stream.once('end', () => this.#ended(method));
   }
 
@@ -191,32 +182,23 @@ export class Call implements StreamCall {
     return access === 'public' ? PUBLIC_MESSAGE_BYTES : this.#owner.maxMessageBytes;
   }
 
-  #received(chunk: Buffer, method: Method): void {
+  #received(chunk: Buffer, inbox: Inbox, method: Method): void {
     if (this.#answeredAtMs !== undefined) return;
     try {
-      this.#reader.push(chunk);
-      if (method.kind === 'unary') this.#takeOne(method);
-      else void this.#pump(method);
-      this.#account();
+      inbox.push(chunk);
+      if (method.kind === 'unary') this.#takeOne(inbox, method);
+      else void this.#pump();
+      if (this.#answeredAtMs === undefined) inbox.count();
     } catch (error) {
       this.finish(AssayError.from(error));
     }
-  }
-
-  /** Bytes that wait for the rest of their message are counted, over all calls. */
-  #account(): void {
-    const held = this.#reader.heldBytes;
-    if (held === this.#heldBytes || this.#answeredAtMs !== undefined) return;
-    this.#owner.hold(held - this.#heldBytes);
-    this.#heldBytes = held;
   }
 
   /** It is answered: what is counted of it, and what has come of messages, which nobody will read. */
   #settle(error: AssayError | undefined): void {
     this.#answeredAtMs = performance.now();
     this.#count(error);
-    this.#owner.hold(-this.#heldBytes);
-    this.#heldBytes = 0;
+    this.#inbox?.drop();
   }
 
   /** Ends it without what its caller has not taken yet. */
@@ -227,19 +209,20 @@ export class Call implements StreamCall {
     this.#stream.close(resetCode);
   }
 
-  #takeOne(method: UnaryMethod): void {
-    const message = this.#isTaken ? undefined : this.#reader.next();
+  #takeOne(inbox: Inbox, method: UnaryMethod): void {
+    const message = this.#isTaken ? undefined : inbox.next();
     if (message !== undefined) this.#isTaken = true;
-    if (this.#isTaken && this.#reader.heldBytes > 0) {
+    if (this.#isTaken && inbox.heldBytes > 0) {
       throw new AssayError('INVALID_ARGUMENT', 'the call has more than the one message that it takes');
     }
     if (message === undefined) return;
-    if (message.isCompressed) {
-      decompress(message.bytes, this.#encoding, this.#maxMessageBytes(method)).then(
-        (bytes) => this.#answer(method, bytes),
+    const bytes = inbox.read(message);
+    if (bytes instanceof Promise) {
+      bytes.then(
+        (whole) => this.#answer(method, whole),
         (error: unknown) => this.finish(AssayError.from(error)),
       );
-    } else this.#answer(method, message.bytes);
+    } else this.#answer(method, bytes);
   }
 
   #answer(method: UnaryMethod, message: Buffer): void {
@@ -267,8 +250,14 @@ export class Call implements StreamCall {
 
   #end(framed: Buffer): void {
     if (this.#answeredAtMs !== undefined) return;
-    this.#settle(undefined);
     const stream = this.#stream;
+    if (framed.length > PIECE_BYTES && !stream.destroyed) {
+      this.#outbox = new Outbox(stream, this.#owner.hold); // whoever is slow to take it holds that much
+      this.send(framed);
+      this.finish();
+      return;
+    }
+    this.#settle(undefined);
     if (stream.destroyed) return;
     this.#trailers = OK_TRAILERS;
     this.#respond();
@@ -276,23 +265,22 @@ export class Call implements StreamCall {
   }
 
   /** Gives the handler one message after another, as fast as it answers and the caller reads. */
-  async #pump(method: Method): Promise<void> {
-    const handler = this.#handler;
-    if (this.#isPumping || handler === undefined) return;
+  async #pump(): Promise<void> {
+    const [inbox, handler] = [this.#inbox, this.#handler];
+    if (this.#isPumping || inbox === undefined || handler === undefined) return;
     this.#isPumping = true;
     try {
       for (;;) {
-        const message = this.#reader.next();
+        const message = inbox.next();
         if (message === undefined || this.#answeredAtMs !== undefined) break;
-        this.#partSeenAtMs = undefined;
-        const { bytes, isCompressed } = message;
-        const whole = isCompressed ? decompress(bytes, this.#encoding, this.#maxMessageBytes(method)) : bytes;
-        const wait = handler.message(whole instanceof Promise ? await this.#paused(whole) : whole);
+        const bytes = inbox.read(message);
+        const wait = handler.message(bytes instanceof Promise ? await this.#paused(bytes) : bytes);
         if (wait !== undefined) await this.#paused(wait);
         if (this.#outbox?.isFull) await this.#paused(this.#outbox.taken(this.signal));
       }
-      this.#account();
-      if (this.#hasEnded && this.#answeredAtMs === undefined) this.#endHandler(handler);
+      if (this.#answeredAtMs !== undefined) return;
+      inbox.count();
+      if (this.#hasEnded) this.#endHandler(inbox, handler);
     } catch (error) {
       this.finish(AssayError.from(error));
     } finally {
@@ -312,14 +300,14 @@ export class Call implements StreamCall {
   #ended(method: Method): void {
     this.#hasEnded = true;
     if (this.#answeredAtMs !== undefined || this.#stream.aborted) return;
-    if (method.kind === 'stream') void this.#pump(method);
+    if (method.kind === 'stream') void this.#pump();
     else if (!this.#isTaken) {
       this.finish(new AssayError('INVALID_ARGUMENT', 'the call ended without the one message that it takes'));
     }
   }
 
-  #endHandler(handler: StreamHandler): void {
-    if (this.#reader.heldBytes > 0) throw new AssayError('INVALID_ARGUMENT', 'the call ended within a message');
+  #endHandler(inbox: Inbox, handler: StreamHandler): void {
+    if (inbox.heldBytes > 0) throw new AssayError('INVALID_ARGUMENT', 'the call ended within a message');
     handler.ended();
   }
 

@@ -9,7 +9,7 @@ export const grpcMetrics = defineMetrics('grpc', {
   }),
   heldBytes: gauge({
     name: 'assay_inference_grpc_held_bytes',
-    help: 'Bytes of gRPC messages that are not whole yet, and of answers that callers of streams are slow to take.',
+    help: 'Bytes of gRPC messages that are not whole yet, and of answers that callers are slow to take.',
   }),
   calls: gauge({ name: 'assay_inference_grpc_calls', help: 'gRPC calls whose answer is not wholly taken.' }),
 });

@@ -1,11 +1,11 @@
 /**
- * What a stream sends, at the pace of its caller. Node has little of it at a time; the rest waits here, where it is counted
+ * What a call sends that is much, at the pace of its caller. Node has little of it at a time; the rest waits here, where it is counted
  * with what all calls hold, where it is seen when the caller takes nothing, and from where it can be dropped.
  */
 import type { ServerHttp2Stream } from 'node:http2';
 
 /** Node tells when all that it was given is taken: so much at once, and a caller that reads slowly is seen to read. */
-const PIECE_BYTES = 64 * 1024;
+export const PIECE_BYTES = 64 * 1024;
 
 export class Outbox {
   readonly #stream: ServerHttp2Stream;

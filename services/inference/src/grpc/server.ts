@@ -32,7 +32,7 @@ export interface GrpcServer {
   readonly server: NetServer;
   readonly connections: number;
   readonly calls: number;
-  /** Of messages that are not whole yet, and of answers of streams that their callers are slow to take. */
+  /** Of messages that are not whole yet, and of answers that callers are slow to take. */
   readonly heldBytes: number;
   /**
    * Stops without failing a call: GOAWAY → calls under way and those that crossed it → close. Streams end when nothing in

@@ -24,6 +24,7 @@ const ANSWER_BYTES = 4 * WIDTH * ROWS;
 const STREAM_BYTES = 1024 * KIBIBYTE;
 /** As many as are let in before the first answer shows how large they are. */
 const FIRST_MESSAGES = 16;
+const CALLS = /assay_inference_grpc_calls/;
 const PATIENCE_MS = 1000;
 const within = { timeout: 20_000, interval: 50 };
 
@@ -119,7 +120,7 @@ describe('a caller that does not take its answers', () => {
     await vi.waitFor(async () => expect(await heldBytesOf(impatient)).toBeGreaterThan(0), within);
     await vi.waitFor(() => expect(resetsOf(peer)).toEqual([constants.NGHTTP2_CANCEL]), within);
     expect(await heldBytesOf(impatient)).toBe(0);
-    expect(await metricOf(impatient, /assay_inference_grpc_calls/)).toBe(0);
+    expect(await metricOf(impatient, CALLS)).toBe(0);
     expect(await metricOf(impatient, cancelled)).toBe(1);
     expect(peer.isClosed).toBe(false);
   });
@@ -140,17 +141,41 @@ describe('a caller that does not take its answers', () => {
     expect(answersOf(peer).map(({ id }) => id)).toEqual(Array.from({ length: 30 }, (_, i) => String(i)));
   });
 
-  test('keeps the one answer of a unary call no longer, ended or not', async () => {
+  test.each([
+    ['small', 1],
+    ['large', 8 * ROWS],
+  ])('keeps the one %s answer of a unary call no longer, whether it has ended or not', async (_, rows) => {
     await using peer = await shutPeer(impatient);
-    const message = framed(ModelInferRequestSchema, floatRequest('wide', [1]));
+    const message = framed(ModelInferRequestSchema, floatRequest('wide', new Array(rows).fill(1)));
     const calls = [0, END_STREAM].map((flags, i) => [
       openFrame(2 * i + 1, INFER),
       rawFrame(FRAME.data, flags, 2 * i + 1, message),
     ]);
     await peer.send(Buffer.concat(calls.flat()));
-    await vi.waitFor(async () => expect(await metricOf(impatient, /assay_inference_grpc_calls/)).toBe(2), within);
+    await vi.waitFor(async () => expect(await metricOf(impatient, CALLS)).toBe(2), within);
     const { NGHTTP2_CANCEL } = constants;
     await vi.waitFor(() => expect(resetsOf(peer)).toEqual([NGHTTP2_CANCEL, NGHTTP2_CANCEL]), within);
-    expect(await metricOf(impatient, /assay_inference_grpc_calls/)).toBe(0);
+    expect([await metricOf(impatient, CALLS), await heldBytesOf(impatient)]).toEqual([0, 0]);
+  });
+
+  test('gets a large answer of a unary call when it takes it slowly, which is counted until then', async () => {
+    await using peer = await shutPeer(impatient);
+    const rows = 128;
+    const message = framed(ModelInferRequestSchema, floatRequest('wide', new Array(rows).fill(1)));
+    await peer.send(Buffer.concat([openFrame(1, INFER), rawFrame(FRAME.data, END_STREAM, 1, message)]));
+    await vi.waitFor(async () => expect(await heldBytesOf(impatient)).toBeGreaterThan(4 * WIDTH * rows), within);
+    await peer.send(windowFrame(0, 2 ** 30));
+    const started = performance.now();
+    const taken = () =>
+      peer.frames.filter(({ type }) => type === FRAME.data).reduce((bytes, { payload }) => bytes + payload.length, 0);
+    const trailers = () => peer.frames.some(({ type, flags }) => type === FRAME.headers && (flags & END_STREAM) !== 0);
+    while (!trailers() && resetsOf(peer).length === 0) {
+      await peer.send(windowFrame(1, 64 * KIBIBYTE));
+      await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS / 16)); // how slowly it takes it
+    }
+    expect(performance.now() - started).toBeGreaterThan(1.5 * PATIENCE_MS);
+    expect(resetsOf(peer)).toEqual([]);
+    expect(taken()).toBeGreaterThan(4 * WIDTH * rows);
+    expect(await heldBytesOf(impatient)).toBe(0);
   });
 });
