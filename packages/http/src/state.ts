@@ -1,9 +1,10 @@
 /** What an app knows of itself while it runs; shared by its routes, its drain and its parser's errors. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { type TLSSocket, Server as TlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { Access } from './access.ts';
 import type { ErrorRenderer } from './errors.ts';
+import { isTlsServer } from './tls-server.ts';
 
 export interface ConnectionState {
   /** Requests whose answer is not finished. */
@@ -46,7 +47,7 @@ export function trackServer(server: Server, access?: Access): AppState {
     socket.once('close', () => state.connections.delete(socket));
   };
   server.on('connection', track);
-  if (server instanceof TlsServer) {
+  if (isTlsServer(server)) {
     server.on('secureConnection', (socket: TLSSocket) => {
       // The socket below, which is the connection until then. Node keeps it as `_parent`.
       const { _parent: below } = socket as TLSSocket & { readonly _parent?: Socket };
