@@ -70,7 +70,6 @@ export class InferBody {
     }
     const taken = takeAsKnown(this.#json, this.#binary, signature, batch);
     if (taken === undefined) return undefined;
-    this.#requestId = taken.id;
     this.#requested = taken.outputs;
     return taken.rows;
   }
