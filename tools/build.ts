@@ -5,8 +5,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire, isBuiltin } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { readWorkspaces, sourceFiles } from './workspaces.ts';
 
 /** Native code, packages that find files beside themselves, and one whose parts are replaced when it is loaded. */
@@ -14,12 +15,53 @@ const EXTERNAL = ['onnxruntime-node', 'koffi', '@duckdb/node-api', 'better-sqlit
 
 /** What CommonJS packages expect, and an ES module has not. */
 export const COMMONJS_NAMES = [
-  "import { createRequire as __assayCreateRequire } from 'node:module';",
-  "import { dirname as __assayDirname } from 'node:path';",
-  'const require = __assayCreateRequire(import.meta.url);',
-  'const __filename = import.meta.filename;',
-  'const __dirname = __assayDirname(__filename);',
+  "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
+  'const { filename: __filename, dirname: __dirname } = import.meta;',
 ].join(' ');
+
+/**
+ * Modules of Node as objects of which only what is used is read. Imported, each of their properties is read, also those that
+ * are made by that: `node:http` then loads fetch, a WebSocket client and zip archives, 6 MB that no service has a use for.
+ */
+const UNREAD_BUILTINS: Plugin = {
+  name: 'unread-builtins',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[a-z:/_0-9]+$/ }, ({ path, kind }) => {
+      if (kind !== 'import-statement' || !isBuiltin(path)) return undefined;
+      const name = path.replace(/^node:/, '');
+      const isRead = propertiesOf(name).some(([, { get }]) => get !== undefined);
+      return isRead ? { path: name, namespace: 'unread', sideEffects: false } : undefined;
+    });
+    onLoad({ filter: /./, namespace: 'unread' }, ({ path: name }) => ({
+      contents: [
+        `const builtin = process.getBuiltinModule('node:${name}');`,
+        'export default builtin;',
+        ...propertiesOf(name).map(([key]) => `export const ${key} = /* @__PURE__ */ (() => builtin.${key})();`),
+      ].join('\n'),
+    }));
+  },
+};
+
+/** What a module of Node exports, without reading it. */
+function propertiesOf(builtin: string): [string, PropertyDescriptor][] {
+  return Object.entries(Object.getOwnPropertyDescriptors(createRequire(import.meta.url)(`node:${builtin}`)));
+}
+
+/** Require TLS when they are loaded, for servers that speak it and for a push gateway; both ask it for functions only. */
+const EARLY_TLS = /\/node_modules\/(fastify\/lib\/server|prom-client\/lib\/pushgateway)\.js$/;
+
+/** TLS when it is used: loading it reads every root certificate, in a thread, which takes 3 MB and time of the start. */
+const LATE_TLS: Plugin = {
+  name: 'late-tls',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?(https|http2)$/ }, ({ path, importer }) =>
+      EARLY_TLS.test(importer) ? { path: path.replace(/^node:/, ''), namespace: 'late' } : undefined,
+    );
+    onLoad({ filter: /./, namespace: 'late' }, ({ path: name }) => ({
+      contents: `module.exports = new Proxy({}, { get: (_, key) => process.getBuiltinModule('node:${name}')[key] });`,
+    }));
+  },
+};
 
 /** `cli` → cli/src/main.ts; `services-training-job` → services/training/src/entries/job.ts. */
 export function entryPoints(root: string): Record<string, string> {
@@ -62,6 +104,7 @@ export async function buildBundle(
     sourcesContent: false,
     metafile: true,
     external: EXTERNAL,
+    plugins: [UNREAD_BUILTINS, LATE_TLS],
     banner: { js: COMMONJS_NAMES },
     define: { ASSAY_BUNDLE_VERSION: JSON.stringify(version) },
     logLevel: 'warning',

@@ -92,7 +92,7 @@ describe('assay serve', () => {
     expect((await program.ended).code).toBe(0);
   });
 
-  test('loads no database, broker, cluster, table or gRPC code', async () => {
+  test('loads no database, broker, cluster, table, gRPC or client code, and no validator that is not used', async () => {
     const dir = await folder();
     await writeFile(join(dir, 'double.onnx'), timesModel(2));
     const record = join(dir, 'modules.txt');
@@ -110,7 +110,7 @@ describe('assay serve', () => {
     expect(modules.some((module) => module.includes('onnxruntime'))).toBe(true);
     expect(modules.some((module) => module.endsWith('services/inference/src/service.ts'))).toBe(true);
     const unwanted =
-      /kysely|better-sqlite3|node:sqlite|duckdb|kafkajs|kubernetes|koffi|@bufbuild|inference\/src\/grpc\/(?!metrics\.ts)|packages\/(database|events|jobs|tables|blobs)\/|services\/(registry|training|standalone)\//;
+      /kysely|better-sqlite3|node:sqlite|duckdb|kafkajs|kubernetes|koffi|@bufbuild|node_modules\/(undici|ajv|@fastify\/swagger)\/|inference\/src\/grpc\/(?!metrics\.ts)|packages\/(database|events|jobs|tables|blobs)\/|services\/(registry|training|standalone)\//;
     expect(modules.filter((module) => unwanted.test(module))).toEqual([]);
   });
 

@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { float32Tensor, GraphBuilder } from '@assay/onnx';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildBundle } from '../../tools/build.ts';
+import type { RunFile } from '../parts/assay.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Beside `dist`, which may be in use and must not be older than the sources. */
@@ -122,7 +123,7 @@ describe('the bundle', () => {
   test('trains the example on the first start, registers, scores, and starts again without training', async () => {
     const first = await up();
     expect(first.out()).toMatch(/training the example, flight-delay/);
-    const run = JSON.parse(await readFile(join(dataDir, 'run.json'), 'utf8')) as { pid: number }; // as documented
+    const run = JSON.parse(await readFile(join(dataDir, 'run.json'), 'utf8')) as RunFile; // as documented
     expect(run).toMatchObject({
       pid: first.child.pid,
       services: {
@@ -131,6 +132,9 @@ describe('the bundle', () => {
         training: { http: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) },
       },
     });
+
+    const described = await fetch(`${run.services.registry.http}/openapi.json`); // made with what is loaded for it
+    expect(await described.json()).toMatchObject({ openapi: '3.1.0', paths: { '/v1/models': expect.anything() } });
 
     // The line that is printed for a person, as it stands.
     const curl = /-d '(\{.*\})'/.exec(first.out())?.[1] ?? '';
@@ -213,7 +217,7 @@ describe('the bundle', () => {
     expect(scripts.filter((script) => !isAscii(script))).toEqual([]);
   });
 
-  test('serves a file without loading database, broker, cluster or table code', async () => {
+  test('serves a file without loading database, broker, cluster, table, TLS or client code', async () => {
     const record = join(work, 'modules.txt');
     const recorder = pathToFileURL(join(ROOT, 'cli', 'src', 'record-modules.mjs')).href;
     const program = start(['serve', 'double=double.onnx', '--http', '0'], { RECORD_MODULES: record }, [
@@ -236,9 +240,10 @@ describe('the bundle', () => {
       .filter((module) => module.startsWith('file:') && module.includes('bundle-under-test'))
       .map((module) => fileURLToPath(module).slice(BUNDLE.length + 1));
     const sources = bundled.flatMap((file) => inputs[file] ?? []);
-    expect(sources.some((source) => source === 'services/inference/src/service.ts')).toBe(true);
+    expect(sources).toContain('services/inference/src/service.ts');
+    expect(loaded).toContain('NativeModule http');
     const unwanted =
-      /node_modules\/(kysely|better-sqlite3|koffi|kafkajs|@duckdb|@kubernetes)\/|node:sqlite|packages\/(database|events|jobs|tables|blobs|kafka)\/|services\/(registry|training|standalone)\//;
+      /node_modules\/(kysely|better-sqlite3|koffi|kafkajs|@duckdb|@kubernetes|undici|@fastify\/swagger)\/|node:sqlite|NativeModule (tls|http2|internal\/deps\/undici\/undici)$|packages\/(database|events|jobs|tables|blobs|kafka)\/|services\/(registry|training|standalone)\//;
     expect([...loaded, ...sources].filter((module) => unwanted.test(module))).toEqual([]);
   });
 });

@@ -163,7 +163,9 @@ async function benchFeatures(pin: readonly string[]): Promise<void> {
   for (const feature of ['keys', 'predictions', 'request-log']) {
     await using whole = await startPinned(pin, 'lane-server', 'on');
     await using lacking = await startPinned(pin, 'lane-server', 'on', `without:${feature}`);
-    const targets = [targetOf(whole, 'whole', SMALL), targetOf(lacking, feature, SMALL)] as const;
+    const target = targetOf(whole, 'whole', SMALL);
+    // The same bytes, the key included: what is told is what is done with them.
+    const targets = [target, { ...target, name: feature, url: lacking.url, pid: lacking.pid }] as const;
     const samples: [number[], number[]] = [[], []];
     for (const target of targets) await closedLoop(target, 64, 1);
     for (let round = 0; round < ROUNDS; round++) {

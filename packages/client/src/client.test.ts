@@ -130,6 +130,18 @@ describe('an error', () => {
     expect(error.message).toContain(`the registry at ${url} does not accept connections`);
   });
 
+  test.each([
+    ['after a call', true],
+    ['before its first call', false],
+  ])('of a client that was closed %s is that it cannot be reached', async (_, hasCalled) => {
+    const { url, requests } = await peer((_request, response) => answer(response, 404, errorBody('NOT_FOUND', 'none')));
+    const client = registry(url, { retry: { maxAttempts: 1 } });
+    if (hasCalled) expect((await errorOf(client.getModel('m'))).code).toBe('NOT_FOUND');
+    await client.close();
+    expect((await errorOf(client.getModel('m'))).code).toBe('UNAVAILABLE');
+    expect(requests).toHaveLength(hasCalled ? 1 : 0);
+  });
+
   test('of an address that is none is said before anything is sent', () => {
     expect(() => createRegistryClient({ url: '127.0.0.1:8101' })).toThrow(/expected http:\/\/HOST:PORT/);
   });

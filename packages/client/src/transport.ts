@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { AssayError, explain, matches, tolerant } from '@assay/contracts';
 import type { Static, TSchema } from 'typebox';
-import { Agent } from 'undici';
+import { createConnections } from './connections.ts';
 import { answerFailure, connectionFailure, type Failure } from './failure.ts';
 import { decodeJson, encodeJson } from './json.ts';
 import { createRetryBudget, DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelayMs } from './retry.ts';
@@ -91,7 +91,6 @@ export interface Transport {
 const CONNECT_TIMEOUT_MS = 5000;
 /** A peer that sends nothing for so long, in the middle of an answer, is gone. */
 const STALL_TIMEOUT_MS = 60_000;
-const CLOSE_TIMEOUT_MS = 5000;
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES = 1024 * 1024;
 
@@ -106,7 +105,7 @@ export function createTransport(service: string, options: ClientOptions): Transp
   const peer = `the ${service} at ${base.origin}`;
   const policy: RetryPolicy = { ...DEFAULT_RETRY_POLICY, ...options.retry };
   const budget = createRetryBudget();
-  const agent = new Agent({
+  const connections = createConnections({
     connections: options.maxConnections ?? 64,
     pipelining: 1,
     connect: { timeout: CONNECT_TIMEOUT_MS },
@@ -125,7 +124,8 @@ export function createTransport(service: string, options: ClientOptions): Transp
     const json = call.json === undefined ? null : encodeJson(call.json);
     const source = call.bytes === undefined ? undefined : remembering(call.bytes.open());
     try {
-      const response = await agent.request({
+      const dispatcher = await connections.open();
+      const response = await dispatcher.request({
         origin: base.origin,
         path: base.prefix + call.path + queryOf(call.query),
         method: call.method,
@@ -226,14 +226,7 @@ export function createTransport(service: string, options: ClientOptions): Transp
       });
     },
 
-    async close() {
-      const closed = agent.close();
-      const overdue = new AbortController();
-      const patience = wait(CLOSE_TIMEOUT_MS, undefined, { signal: overdue.signal }).catch(() => undefined);
-      await Promise.race([closed, patience]);
-      overdue.abort();
-      await agent.destroy(); // nothing to do after an orderly close
-    },
+    close: () => connections.close(),
   };
   return transport;
 }

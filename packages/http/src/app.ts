@@ -1,7 +1,6 @@
 /** The Fastify app that every service builds on. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { Server as TlsServer } from 'node:tls';
-import { AssayError, explain, matches } from '@assay/contracts';
+import { AssayError } from '@assay/contracts';
 import { type Logger, type Registry, readTrace, type TraceContext } from '@assay/runtime';
 import Fastify, {
   type FastifyBaseLogger,
@@ -27,11 +26,12 @@ import { addOperationsRoutes } from './operations.ts';
 import { createParserErrorHandler } from './parser-errors.ts';
 import { createRequestLogFactory } from './request-log.ts';
 import { createRouteTable, type RouteTable } from './routes.ts';
+import { schemaCompilers } from './schema-compilers.ts';
 import { serverOptions } from './server-options.ts';
 import type { ServerTls } from './server-tls.ts';
 import { stateOf, trackServer } from './state.ts';
 import { requireStrictSchemas } from './strict-schemas.ts';
-import { compileValidator, type HttpPart } from './validation.ts';
+import { isTlsServer } from './tls-server.ts';
 
 export interface TypeBoxProvider extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
@@ -107,13 +107,14 @@ export function createHttpApp(options: HttpAppOptions): App {
     return503OnClosing: false, // what arrives while the app closes is answered; drainAndClose ends connections in order
     ...serverOptions(limits, options.tls),
     routerOptions: { maxParamLength: 512 },
+    schemaController: schemaCompilers({ checksResponses: options.checksResponses ?? process.env.NODE_ENV === 'test' }),
     clientErrorHandler: parserErrors.onClientError,
     frameworkErrors: (error, request, reply) => sendUnrouted(error, request, reply as FastifyReply),
   }).withTypeProvider<TypeBoxProvider>();
   app.server.maxConnections = limits.maxConnections;
   parserErrors.attach(app.server);
   options.tls?.observe(options.log, options.registry);
-  if (app.server instanceof TlsServer) options.tls?.follow(app.server);
+  if (isTlsServer(app.server)) options.tls?.follow(app.server);
   const state = trackServer(app.server, options.access);
   const recorder = createHttpRecorder(options.registry, {
     inFlight: () => state.inFlight,
@@ -143,28 +144,12 @@ export function createHttpApp(options: HttpAppOptions): App {
     if (options.access !== undefined) requireAccess(route);
   });
   collectOpenApi(app, options.describe, options.version);
-  useSchemas(app, options.checksResponses ?? process.env.NODE_ENV === 'test');
   readJsonBodies(app, limits);
   addRequestHooks(app, exchange);
   answerErrors(app, exchange, routes);
   addOperationsRoutes(app, options, state);
   addDocsPage(app, options.describe.title);
   return app;
-}
-
-function useSchemas(app: App, checksResponses: boolean): void {
-  app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => compileValidator(schema, httpPart as HttpPart)); // Fastify's own four parts
-  // Not Fastify's serializer: it would leave out in silence what a schema does not declare.
-  app.setSerializerCompiler<TSchema>(({ schema, method, url }) => {
-    if (!checksResponses) return (value) => JSON.stringify(value);
-    return (value) => {
-      const text = JSON.stringify(value);
-      const [mistake] = matches(schema, JSON.parse(text)) ? [] : explain(schema, JSON.parse(text), 'answer');
-      if (mistake === undefined) return text;
-      const message = `${method} ${url} answers what its schema does not say: ${mistake.place}: ${mistake.message}`;
-      throw new AssayError('INTERNAL', message);
-    };
-  });
 }
 
 function readJsonBodies(app: App, limits: HttpLimits): void {

@@ -46,4 +46,5 @@ export { httpMetrics } from './metrics.ts';
 export { describeOpenApi, type OpenApiDescription, type OpenApiDocument } from './openapi.ts';
 export { openServerTls, type ServerTls, tlsMetrics } from './server-tls.ts';
 export { type TlsConfig, tlsSettings } from './tls-config.ts';
+export { isTlsServer } from './tls-server.ts';
 export { passTracesOn } from './trace-calls.ts';

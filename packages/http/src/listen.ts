@@ -1,11 +1,11 @@
 /** Listening: on loopback only where calls need no keys, and with an error that says which setting to change. */
 import type { AddressInfo, Server } from 'node:net';
 import { isIP } from 'node:net';
-import { Server as TlsServer } from 'node:tls';
 import { AssayError } from '@assay/contracts';
 import type { App } from './app.ts';
 import { resolveAny, resolveLoopback } from './loopback.ts';
 import { stateOf } from './state.ts';
+import { isTlsServer } from './tls-server.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -29,7 +29,7 @@ export async function listen(app: App, options: ListenOptions): Promise<string> 
   } catch (error) {
     throw listenError(error, options);
   }
-  return `${app.server instanceof TlsServer ? 'https' : 'http'}://${authorityOf(app.server, host)}`;
+  return `${isTlsServer(app.server) ? 'https' : 'http'}://${authorityOf(app.server, host)}`;
 }
 
 /**

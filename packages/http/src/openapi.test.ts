@@ -117,6 +117,12 @@ test('it is the same each time, so that it can be committed and compared', async
   );
 });
 
+test('it is made once, when it is asked for', async () => {
+  const app = registryLike();
+  await app.ready();
+  expect(await app.openApi()).toBe(await app.openApi());
+});
+
 test('two different schemas of one name are refused', async () => {
   const { app } = appUnderTest();
   app.get('/a', { schema: { response: { 200: Type.String({ $id: 'X' }) } } }, async () => 'a');

@@ -1,10 +1,11 @@
 /** The OpenAPI 3.1 document of an app, from the schemas of its routes. */
 
 import { AssayError, ErrorBody } from '@assay/contracts';
-import swagger from '@fastify/swagger';
+import Fastify, { type FastifyContextConfig, type FastifySchema, type RouteOptions } from 'fastify';
 import type { RouteAccess } from './access.ts';
 import type { App } from './app.ts';
 import { ERROR_REF } from './error-responses.ts';
+import { schemaCompilers } from './schema-compilers.ts';
 
 export interface OpenApiDescription {
   readonly title: string;
@@ -16,20 +17,52 @@ export type OpenApiDocument = Readonly<Record<string, unknown>>;
 
 type JsonObject = Record<string, unknown>;
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The app's document, made when it is asked for the first time. */
+    openApi(): Promise<OpenApiDocument>;
+  }
+}
+
 /**
  * Collects the routes from now on. Every schema with an `$id` becomes a component of that name, wherever it is used.
  *
- * The plugin is called and not registered: registered plugins load when the app gets ready, and this one would then miss
- * the routes that were declared before.
+ * What a document is made with is loaded when one is asked for, which few processes ever are.
  */
 export function collectOpenApi(app: App, description: OpenApiDescription, version: string): void {
-  const components = new Map<string, { source: unknown; schema: JsonObject }>();
-  const pluginOptions = {
-    openapi: {
-      openapi: '3.1.0',
-      info: { ...description, version },
-      components: { securitySchemes: SECURITY_SCHEMES },
-    },
+  const routes: DescribedRoute[] = [];
+  app.addHook('onRoute', ({ method, url, schema, config }) => {
+    routes.push({
+      method,
+      url,
+      ...(schema === undefined ? {} : { schema }),
+      ...(config === undefined ? {} : { config }),
+    });
+  });
+  let document: Promise<OpenApiDocument> | undefined;
+  app.decorate('openApi', () => {
+    document ??= writeOpenApi(routes, { ...description, version });
+    return document;
+  });
+}
+
+interface DescribedRoute {
+  readonly method: RouteOptions['method'];
+  readonly url: string;
+  readonly schema?: FastifySchema;
+  readonly config?: FastifyContextConfig;
+}
+
+/**
+ * The plugin describes the app that it was added to before the routes were declared: here one that has these routes and
+ * does nothing else.
+ */
+async function writeOpenApi(routes: readonly DescribedRoute[], info: JsonObject): Promise<OpenApiDocument> {
+  const { default: swagger } = await import('@fastify/swagger');
+  const app = Fastify({ exposeHeadRoutes: false, schemaController: schemaCompilers({ checksResponses: false }) });
+  const components: Components = new Map();
+  await app.register(swagger, {
+    openapi: { openapi: '3.1.0', info, components: { securitySchemes: SECURITY_SCHEMES } },
     convertConstToEnum: false,
     transform: ({ schema, url, route }: { schema: unknown; url: string; route: DescribedRoute }) => ({
       // undefined schemas are possible although the plugin's type does not say so: a route need not have one
@@ -50,16 +83,14 @@ export function collectOpenApi(app: App, description: OpenApiDescription, versio
         components: { schemas, securitySchemes: SECURITY_SCHEMES },
       };
     },
-  };
-  // the plugin's option types describe its whole configuration space; these values are checked by the tests
-  swagger(app as never, pluginOptions as never, () => {});
+  } as never); // the plugin's option types describe its whole configuration space; these values are checked by the tests
+  for (const route of routes) {
+    if (route.method !== 'HEAD') app.route({ ...route, handler: () => undefined });
+  }
+  await app.ready();
+  const { swagger: document } = app as typeof app & { swagger: () => OpenApiDocument }; // decorated by the plugin
+  return document.call(app);
 }
-
-interface DescribedRoute {
-  readonly method: string | string[];
-  readonly config?: { readonly access?: RouteAccess };
-}
-
 const SECURITY_SCHEMES = {
   apiKey: {
     type: 'http',
@@ -205,12 +236,5 @@ function isObject(value: unknown): value is JsonObject {
 /** The OpenAPI document of an app that need not listen. */
 export async function describeOpenApi(app: App): Promise<OpenApiDocument> {
   await app.ready();
-  return JSON.parse(JSON.stringify(openApiOf(app)));
-}
-
-/** The document of an app that is ready. */
-export function openApiOf(app: App): OpenApiDocument {
-  const { swagger: document } = app as App & { swagger?: () => OpenApiDocument }; // decorated by collectOpenApi
-  if (document === undefined) throw new Error('collectOpenApi was not called for this app');
-  return document.call(app);
+  return JSON.parse(JSON.stringify(await app.openApi()));
 }

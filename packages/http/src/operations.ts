@@ -2,7 +2,7 @@
 import type { Registry } from '@assay/runtime';
 import type { App } from './app.ts';
 import { judgeReadiness, Liveness, ReadyReport } from './health.ts';
-import { OPERATIONS_TAG, openApiOf } from './openapi.ts';
+import { OPERATIONS_TAG } from './openapi.ts';
 import type { AppState } from './state.ts';
 
 const TEXT = { 'text/plain': { schema: { type: 'string' } } } as const;
@@ -50,7 +50,7 @@ export function addOperationsRoutes(app: App, options: OperationsOptions, state:
       return reply.type(options.registry.contentType).send(text);
     },
   );
-  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, (_request, reply) =>
-    reply.send(openApiOf(app)),
+  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, async (_request, reply) =>
+    reply.send(await app.openApi()),
   );
 }

@@ -2,9 +2,10 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type TLSSocket, Server as TlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { Access } from './access.ts';
 import type { ErrorRenderer } from './errors.ts';
+import { isTlsServer } from './tls-server.ts';
 
 export interface ConnectionState {
   /** Requests whose answer is not finished. */
@@ -50,7 +51,7 @@ export function trackServer(server: Server, access?: Access): AppState {
     socket.once('close', () => state.connections.delete(socket));
   };
   server.on('connection', track);
-  if (server instanceof TlsServer) {
+  if (isTlsServer(server)) {
     server.on('secureConnection', (socket: TLSSocket) => {
       // The socket below, which is the connection until then. Node keeps it as `_parent`.
       const { _parent: below } = socket as TLSSocket & { readonly _parent?: Socket };

@@ -1,7 +1,7 @@
 /** Certificate and key as files: read, and checked as far as can be before a client sees them. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import { AssayError, whyUnreadable } from '@assay/contracts';
 import { type ConfigDefinition, environmentName } from '@assay/runtime';
 import type { TlsConfig } from './tls-config.ts';
@@ -75,7 +75,7 @@ export function checkTls(paths: TlsPaths, contents: TlsContents): TlsIdentity {
   }
   const context = { cert, key, ...(ca === undefined ? {} : { ca }), minVersion: 'TLSv1.2' } as const;
   try {
-    createSecureContext(context);
+    process.getBuiltinModule('node:tls').createSecureContext(context); // not loaded where no TLS is asked for
   } catch (error) {
     throw wrong(`the certificate in ${shown(paths.cert)} cannot be used: ${reasonOf(error)}`, error);
   }

@@ -21,7 +21,7 @@ export interface WireText {
 /** @throws AssayError INTERNAL for a header that would break out of its line */
 export function writeAnswer({ statusCode, headers, text, tail }: LaneAnswer, context: AnswerContext): WireText {
   const { requestId, echoesRequestId, closes, keepAliveSeconds } = context;
-  let head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? 'Unknown'}\r\nassay-request-id: ${requestId}\r\n`;
+  let head = `${startOf(statusCode)}${requestId}\r\n`;
   if (echoesRequestId) head += `x-request-id: ${requestId}\r\n`;
   if (closes === 'refused') head += CLOSE;
   for (const name in headers) {
@@ -32,10 +32,7 @@ export function writeAnswer({ statusCode, headers, text, tail }: LaneAnswer, con
   const textBytes = Buffer.byteLength(text);
   const sizeBytes = textBytes + (tail?.length ?? 0);
   if (closes === 'draining') head += CLOSE;
-  head +=
-    closes !== 'no'
-      ? `content-length: ${sizeBytes}\r\nDate: ${httpDate()}\r\n\r\n`
-      : `content-length: ${sizeBytes}\r\nDate: ${httpDate()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`;
+  head += `content-length: ${sizeBytes}${endOf(closes === 'no' ? keepAliveSeconds : undefined)}`;
   // As many bytes as characters: ASCII, which is written faster as Latin-1.
   return { text: head + text, encoding: textBytes === text.length ? 'latin1' : 'utf8' };
 }
@@ -57,15 +54,35 @@ export function sendAnswer(socket: Socket, { text, encoding }: WireText, tail: B
 const CLOSE = 'connection: close\r\n';
 const UNSAFE = /[^\t\x20-\x7e]/;
 
-let dateSecond = 0;
-let dateText = '';
+const starts = new Map<number, string>();
 
-function httpDate(): string {
+/** What a head begins with, up to the request's id. */
+function startOf(statusCode: number): string {
+  let start = starts.get(statusCode);
+  if (start === undefined) {
+    start = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? 'Unknown'}\r\nassay-request-id: `;
+    starts.set(statusCode, start);
+  }
+  return start;
+}
+
+let endsSecond = 0;
+const ends = new Map<number | undefined, string>();
+
+/** What a head ends with behind its length, which is the same for a second. @param keepAliveSeconds undefined: it closes */
+function endOf(keepAliveSeconds: number | undefined): string {
   const nowMs = Date.now();
   const second = Math.floor(nowMs / 1000);
-  if (second !== dateSecond) {
-    dateSecond = second;
-    dateText = new Date(nowMs).toUTCString();
+  if (second !== endsSecond) {
+    endsSecond = second;
+    ends.clear();
   }
-  return dateText;
+  let end = ends.get(keepAliveSeconds);
+  if (end === undefined) {
+    const keepAlive =
+      keepAliveSeconds === undefined ? '' : `Connection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n`;
+    end = `\r\nDate: ${new Date(nowMs).toUTCString()}\r\n${keepAlive}\r\n`;
+    ends.set(keepAliveSeconds, end);
+  }
+  return end;
 }

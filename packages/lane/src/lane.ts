@@ -1,7 +1,6 @@
 /** The lane of an app: it takes the connections of Fastify's server before Node does, and sweeps over its own. */
 import type { Socket } from 'node:net';
-import { Server as TlsServer } from 'node:tls';
-import { type App, exchangeOf } from '@assay/http';
+import { type App, exchangeOf, isTlsServer } from '@assay/http';
 import { LaneConnection } from './connection.ts';
 import type { HandoverReason, LaneRoute } from './interfaces.ts';
 import { Passage } from './passage.ts';
@@ -28,7 +27,7 @@ export interface Lane {
 export function addLane(app: Pick<App, 'server'>, { routes, handedOver, passedOn }: LaneOptions): Lane {
   const { server } = app;
   const exchange = exchangeOf(app);
-  const arrival = server instanceof TlsServer ? 'secureConnection' : 'connection';
+  const arrival = isTlsServer(server) ? 'secureConnection' : 'connection';
   const [native] = server.listeners(arrival);
   if (native === undefined) throw new Error('this server takes no connections');
   const connections = new Set<LaneConnection>();

@@ -27,7 +27,7 @@ import { float64Tensor, int64Tensor, uint8Tensor } from './tensors.ts';
 import { freshNames } from './traversal.ts';
 
 /** Names this derivation in the key of a cache: raise it when the derived graph changes. */
-export const ORDERING_VERSION = 1;
+export const ORDERING_VERSION = 2;
 
 /** Of a row of the derived matrix, in all: more would cost more to lay out than comparing saves. */
 const MAX_COLUMNS = 4096;
@@ -41,12 +41,13 @@ export function orderCategories(model: OnnxModel): OnnxModel | undefined {
   const [node, second] = model.graph.nodes.filter(({ opType }) => opType === 'TreeEnsemble');
   if (node === undefined || second !== undefined || editOpset(model) < MIN_OPSET) return undefined;
   const ensemble = readTreeEnsemble(node);
-  const lookups = ensemble === undefined ? undefined : lookupsOf(model, node, ensemble);
-  if (ensemble === undefined || lookups === undefined) return undefined;
+  const found = ensemble === undefined ? undefined : lookupsOf(model, node, ensemble);
+  if (ensemble === undefined || found === undefined) return undefined;
+  const { lookups, columns } = found;
   const categoriesOf = new Map([...lookups].map(([column, { categories }]) => [column, categories]));
   const orderings = orderSplits(ensemble, categoriesOf, MAX_COLUMNS);
   if (orderings === undefined || orderings.splits.size === 0) return undefined;
-  return rewrite(model, node, { ensemble, lookups, orderings });
+  return rewrite(model, node, { ensemble, lookups, columns, orderings });
 }
 
 /** The LabelEncoder that a column of the trees' matrix comes from, and the values that it can give. */
@@ -58,12 +59,15 @@ interface Lookup {
   readonly categories: readonly number[];
 }
 
-/** By column of the matrix, for each that is split by sets; undefined where one comes from elsewhere. */
-function lookupsOf(
-  model: OnnxModel,
-  node: Node,
-  { features, sets }: TreeEnsemble,
-): ReadonlyMap<number, Lookup> | undefined {
+interface Lookups {
+  /** By column of the matrix, for each that is split by sets. */
+  readonly lookups: ReadonlyMap<number, Lookup>;
+  /** Of the matrix, in all. */
+  readonly columns: number;
+}
+
+/** undefined where a column that is split by sets comes from elsewhere. */
+function lookupsOf(model: OnnxModel, node: Node, { features, sets }: TreeEnsemble): Lookups | undefined {
   const makers = new Map(model.graph.nodes.flatMap((maker) => maker.outputs.map((name) => [name, maker] as const)));
   const columnsOf = columnsIn(model);
   const matrix = node.inputs[0] ?? '';
@@ -79,7 +83,7 @@ function lookupsOf(
     column += width;
   }
   const isKnown = sets.every((set, i) => set === undefined || lookups.has(features[i] ?? -1));
-  return isKnown ? lookups : undefined;
+  return isKnown ? { lookups, columns: column } : undefined;
 }
 
 function lookupOf(node: Node): Lookup | undefined {
@@ -90,24 +94,27 @@ function lookupOf(node: Node): Lookup | undefined {
   return { node, values: numbers, unknown: other, categories: [...new Set([...numbers, other])] };
 }
 
-interface Derivation {
+interface Derivation extends Lookups {
   readonly ensemble: TreeEnsemble;
-  readonly lookups: ReadonlyMap<number, Lookup>;
   readonly orderings: Orderings;
 }
 
 function rewrite(
   model: OnnxModel,
   node: Node,
-  { ensemble, lookups: all, orderings }: Derivation,
+  { ensemble, lookups: all, columns, orderings }: Derivation,
 ): OnnxModel | undefined {
   const { splits } = orderings;
-  const lookups = [...orderings.byFeature].flatMap(([column, orders]) => {
-    const lookup = all.get(column);
-    return lookup === undefined ? [] : [{ ...lookup, orderings: orders }];
-  });
+  const lookups = [...orderings.byFeature]
+    .flatMap(([column, orders]) => {
+      const lookup = all.get(column);
+      return lookup === undefined ? [] : [{ ...lookup, orderings: orders }];
+    })
+    .toSorted((a, b) => a.orderings.length - b.orderings.length);
   const fresh = freshNames(model);
-  const width = Math.max(...lookups.map(({ orderings }) => orderings.length));
+  // The matrix as it was lies behind the orderings of the first, which has the fewest.
+  const offset = lookups[0]?.orderings.length ?? 0;
+  const width = Math.max(offset + columns, ...lookups.map(({ orderings }) => orderings.length));
   const tableRows = lookups.reduce((sum, { categories }) => sum + categories.length, 0);
   if (tableRows * width > MAX_TABLE_CELLS || lookups.length * width > MAX_COLUMNS) return undefined;
   const added: Field[] = [];
@@ -151,10 +158,20 @@ function rewrite(
   const joined = indexes.length === 1 && only !== undefined ? only : add('Concat', indexes, { axis: int(1) });
   const index = add('Cast', [joined], { to: elementType('int64') });
   const gathered = add('Gather', [constant(tensor(float64Tensor(table, [tableRows, width]))), index], { axis: int(0) });
-  const positions = add('Reshape', [gathered, constant(tensor(int64Tensor([-1, lookups.length * width])))], {});
-  const matrix = add('Concat', [positions, node.inputs[0] ?? ''], { axis: int(1) });
+  // Written into what was gathered, which onnxruntime does in place; joining both would copy the long rows.
+  const original = add('Unsqueeze', [node.inputs[0] ?? '', constant(tensor(int64Tensor([1])))], {});
+  const places = constant(
+    tensor(
+      int64Tensor(
+        Array.from({ length: columns }, (_, i) => offset + i),
+        [1, 1, columns],
+      ),
+    ),
+  );
+  const placesOfRows = add('Expand', [places, add('Shape', [original], {})], {});
+  const rows = add('ScatterElements', [gathered, placesOfRows, original], { axis: int(2) });
+  const matrix = add('Reshape', [rows, constant(tensor(int64Tensor([-1, lookups.length * width])))], {});
 
-  const offset = lookups.length * width;
   const featureIds = ensemble.features.map((feature, i) => {
     const split = splits.get(i);
     return split === undefined ? offset + feature : (columnOf.get(split.ordering) ?? 0);

@@ -89,18 +89,19 @@ describe('a record has the same bits at every batch size', () => {
 
 describe('long runs', () => {
   test.each([
-    [identityModel(), 512],
-    [treeModel(), 512],
-    [linearFloatModel(), 512],
-    [logModel(), 512],
-    [matrixMlpModel(), 512],
-    [rowSumModel(), 64],
-    [rowMixingModel(), 64],
-    [oneRowModel(), 64],
-    [randomModel(), 64],
-  ])('$0.name: of %2$i rows', async (model, rows) => {
+    // Which of the longer ones is the cheapest hangs on the machine.
+    [identityModel(), [128, 256, 512]],
+    [treeModel(), [128, 256, 512]],
+    [linearFloatModel(), [128, 256, 512]],
+    [logModel(), [128, 256, 512]],
+    [matrixMlpModel(), [128, 256, 512]],
+    [rowSumModel(), [64]],
+    [rowMixingModel(), [64]],
+    [oneRowModel(), [64]],
+    [randomModel(), [64]],
+  ])('$0.name: of $1 rows', async (model, rows) => {
     const scorer = await loaded(model, { longRunRows: 512 });
-    expect(scorer.maxBatchRows).toBe(rows);
+    expect(rows).toContain(scorer.maxBatchRows);
     const usual = await loaded(model);
     expect(usual.maxBatchRows).toBe(64);
     if (!scorer.repeatable) return;
@@ -115,8 +116,9 @@ describe('long runs', () => {
   test('are as a reload remembers them', async () => {
     const { digest, call, place, batching, batchInvariant, repeatable, packed, notes, measured, maxBatchRows } =
       await loaded(treeModel(), { longRunRows: 512 });
+    expect(maxBatchRows).toBeGreaterThan(64);
     const found = { digest, call, place, batching, batchInvariant, repeatable, packed, notes, measured, maxBatchRows };
-    expect((await loaded(treeModel(), { longRunRows: 512, found })).maxBatchRows).toBe(512);
+    expect((await loaded(treeModel(), { longRunRows: 512, found })).maxBatchRows).toBe(maxBatchRows);
   });
 });
 

@@ -116,6 +116,12 @@ export function sameBits(a: OutputBatch, rowOfA: number, b: OutputBatch, rowOfB:
   });
 }
 
+/** Whether all rows of both have exactly the same outputs. */
+export function sameRows(a: OutputBatch, b: OutputBatch): boolean {
+  for (let row = 0; row < a.rows; row++) if (!sameBits(a, row, b, row)) return false;
+  return true;
+}
+
 function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }

@@ -47,7 +47,7 @@ interface Ticket {
   readonly resolve: (scored: ScoredRows) => void;
   readonly reject: (error: AssayError) => void;
   /** Outputs so far, when the rows take several runs. */
-  readonly parts: OutputRows[];
+  parts: OutputRows[] | undefined;
   queueMs: number;
   inferenceMs: number;
 }
@@ -179,7 +179,7 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       pending,
       resolve: reused === undefined ? resolve : (scored) => reused.scored(scored),
       reject: reused === undefined ? reject : (error) => reused.failed(error),
-      parts: [],
+      parts: undefined,
       queueMs: 0,
       inferenceMs: 0,
     });
@@ -213,15 +213,25 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
     for (const resolve of idleWaiters.splice(0)) resolve();
   };
 
-  const settle = (ticket: Ticket, outcome: AssayError | Omit<ScoredRows, 'rows' | 'queueMs' | 'inferenceMs'>): void => {
+  const leave = (ticket: Ticket): void => {
     queuedRows -= ticket.rows;
     endPending(ticket);
-    if (outcome instanceof AssayError) ticket.reject(outcome);
-    else ticket.resolve({ ...outcome, rows: ticket.rows, queueMs: ticket.queueMs, inferenceMs: ticket.inferenceMs });
+  };
+
+  const fail = (ticket: Ticket, error: AssayError): void => {
+    leave(ticket);
+    ticket.reject(error);
+  };
+
+  const settle = (ticket: Ticket, outputs: OutputBatch, firstRow: number, batchRows: number): void => {
+    leave(ticket);
+    const { rows, queueMs, inferenceMs } = ticket;
+    ticket.resolve({ outputs, firstRow, rows, queueMs, inferenceMs, batchRows });
   };
 
   /** Takes out whose callers do not want them any more, unless their first rows are done already. */
   const dropUnwanted = (group: Group, nowMs: number): void => {
+    if (group.tickets.every((ticket) => unwanted(ticket, nowMs) === undefined)) return;
     let removed = 0;
     group.tickets = group.tickets.filter((ticket) => {
       ticket.from -= removed;
@@ -229,7 +239,7 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       if (why === undefined || ticket.from < group.next) return true;
       group.batch.remove(ticket.from, ticket.rows);
       removed += ticket.rows;
-      settle(ticket, why);
+      fail(ticket, why);
       return false;
     });
   };
@@ -288,14 +298,15 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
       // Whose rows took several runs was promised the end of the last one.
       if (done === 0 && ticketEnd <= end) cost.observeOverhead(nowMs - ticket.submittedMs - ticket.expectedMs);
       if (ticket.from >= from && ticketEnd <= end) {
-        settle(ticket, { outputs, firstRow: ticket.from - from, batchRows: rows });
+        settle(ticket, outputs, ticket.from - from, rows);
         done++;
         continue;
       }
       const partFrom = Math.max(ticket.from, from);
+      ticket.parts ??= [];
       ticket.parts.push({ outputs, from: partFrom - from, rows: Math.min(ticketEnd, end) - partFrom });
       if (ticketEnd <= end) {
-        settle(ticket, { outputs: joinOutputs(ticket.parts), firstRow: 0, batchRows: rows });
+        settle(ticket, joinOutputs(ticket.parts), 0, rows);
         done++;
       }
     }
@@ -318,9 +329,9 @@ export function createBatcher(scorer: Scorer, options: BatcherOptions = {}): Bat
         if (alone || AssayError.from(error).code !== 'INVALID_ARGUMENT') throw error;
         const outputs = await scorer.run(group.batch, ticket.from, ticket.rows);
         ticket.inferenceMs += performance.now() - startMs;
-        settle(ticket, { outputs, firstRow: 0, batchRows: ticket.rows });
+        settle(ticket, outputs, 0, ticket.rows);
       } catch (own) {
-        settle(ticket, AssayError.from(own));
+        fail(ticket, AssayError.from(own));
       }
       group.next = ticket.from + ticket.rows;
     }

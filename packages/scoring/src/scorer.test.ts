@@ -136,7 +136,7 @@ describe('packing', () => {
     expect(first.packed).toBe(true);
     const expected = await score(first, records);
     const files = (await readdir(cacheDir)).sort();
-    expect(files).toEqual([`${first.digest}-packing1.1.json`, `${first.digest}-packing1.1.onnx`]);
+    expect(files).toEqual([`${first.digest}-packing1.2.json`, `${first.digest}-packing1.2.onnx`]);
 
     const cached = join(cacheDir, files[1] ?? '');
     const whole = await readFile(cached);

@@ -2,13 +2,14 @@
 import { AssayError, type Signature } from '@assay/contracts';
 import type { ModelPackage } from '@assay/model-package';
 import { openPlaced, type SessionPlace } from './apart/open-placed.ts';
-import { breather, checkBatchInvariance, MIN_INVARIANCE_ROWS, sameBits } from './batch-invariance.ts';
+import { checkBatchInvariance, MIN_INVARIANCE_ROWS, sameRows } from './batch-invariance.ts';
 import { createEncoder } from './encoder.ts';
 import { executionClass } from './execution-class.ts';
 import { verifyGolden } from './golden-records.ts';
 import { PackedInputBatch } from './input-batch.ts';
 import type { Batching, InputBatch, OutputBatch, Scorer, ScorerOptions } from './interfaces.ts';
 import { layoutOf } from './layout.ts';
+import { longRun, measureBoth } from './measure-runs.ts';
 import { outputLayoutOf } from './output-batch.ts';
 import { cachedPackedGraph, type PackedGraph, readServable } from './packed-graph.ts';
 import { batchOf, type LoadedGraph, runRows } from './runner.ts';
@@ -16,14 +17,9 @@ import { type ElementType, nativeCallIsKnown, type Session } from './session.ts'
 import { syntheticRecords } from './synthetic-records.ts';
 
 const DEFAULT_MAX_BATCH_ROWS = 64;
-/** The warm-up's cost is measured over so many runs, or for so long. */
-const MEASURED_RUNS = 15;
-const MEASURED_MS = 50;
 const SYNTHETIC_SEED = 1;
 /** A run on the event loop holds up every other request for so long; the way to a thread and back costs a tenth of it. */
 const MAX_LOOP_RUN_US = 3000;
-/** Nor do long runs hold up what shares their thread for more. */
-const MAX_LONG_RUN_US = 5000;
 /** More of a package's own records would prove no more and take long. */
 const MAX_CHECK_RECORDS = 1000;
 /** The two ways are compared run by run as they will be used: all rows together. */
@@ -101,9 +97,9 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
     const records = await checkRecords(reference, source, invarianceRows);
     const run = (graph: LoadedGraph) => runAll(graph, records, maxBatchRows, signal);
     const expected = await run(reference);
-    const reproducible = equal(expected, await run(reference));
+    const reproducible = sameRows(expected, await run(reference));
     if (!reproducible) notes.push('the graph gives other bits each time it is run');
-    const isRight = async (graph: LoadedGraph) => !reproducible || equal(expected, await run(graph));
+    const isRight = async (graph: LoadedGraph) => !reproducible || sameRows(expected, await run(graph));
 
     const packed = await cachedPackedGraph(model, source.digest, options.cacheDir);
     let chosenWay: Way = { call: 'public' };
@@ -141,7 +137,8 @@ export async function loadScorer(source: ScorerSource, options: ScorerOptions = 
         notes.push('the graph gives other bits in a thread of its own: it stays on the loop, and holds it up');
       }
     }
-    const long = await longRun(chosen, records, invariance, measured, options.longRunRows ?? 0, maxBatchRows);
+    const usual = { rows: maxBatchRows, measured };
+    const long = await longRun(chosen, records, invariance, usual, options.longRunRows ?? 0);
     if (long !== undefined) measured = long.measured;
     return scorerOf(chosen, {
       ...facts,
@@ -265,61 +262,4 @@ async function runAll(
     batching: graph.encoder.layout.oneRow ? { mode: 'row' } : TOGETHER,
     maxBatchRows,
   });
-}
-
-function equal(a: OutputBatch, b: OutputBatch): boolean {
-  for (let row = 0; row < a.rows; row++) if (!sameBits(a, row, b, row)) return false;
-  return true;
-}
-
-async function measureBoth(
-  graph: LoadedGraph,
-  batch: PackedInputBatch,
-  plan: { batching: Batching; maxBatchRows: number },
-): Promise<Scorer['measured']> {
-  return {
-    oneRowUs: await measure(graph, batch, 1, plan),
-    fullBatchUs: await measure(graph, batch, plan.maxBatchRows, plan),
-  };
-}
-
-/** Runs of `rows` rows, if they are short and give the bits that runs of `maxBatchRows` give. */
-async function longRun(
-  graph: LoadedGraph,
-  records: readonly unknown[],
-  { batching, batchInvariant }: Pick<Scorer, 'batching' | 'batchInvariant'>,
-  { fullBatchUs }: Scorer['measured'],
-  rows: number,
-  maxBatchRows: number,
-): Promise<{ readonly rows: number; readonly measured: Scorer['measured'] } | undefined> {
-  const isShort = (fullBatchUs * rows) / maxBatchRows <= MAX_LONG_RUN_US;
-  if (rows <= maxBatchRows || batching.mode === 'row' || !batchInvariant || !isShort) return undefined;
-  const batch = batchOf(
-    graph,
-    Array.from({ length: rows }, (_, i) => records[i % records.length]),
-  );
-  const plan = { batching, maxBatchRows: rows };
-  const expected = await runRows(graph, batch, 0, rows, { batching, maxBatchRows });
-  if (!equal(expected, await runRows(graph, batch, 0, rows, plan))) return undefined;
-  return { rows, measured: await measureBoth(graph, batch, plan) };
-}
-
-/** Median time of a run of so many rows, µs. */
-async function measure(
-  graph: LoadedGraph,
-  batch: PackedInputBatch,
-  rows: number,
-  plan: { batching: Batching; maxBatchRows: number },
-): Promise<number> {
-  const breathe = breather();
-  const timesMs: number[] = [];
-  const until = performance.now() + MEASURED_MS;
-  do {
-    await breathe();
-    const start = performance.now();
-    await runRows(graph, batch, 0, Math.min(rows, batch.rows), plan);
-    timesMs.push(performance.now() - start);
-  } while (timesMs.length < MEASURED_RUNS && performance.now() < until);
-  timesMs.sort((a, b) => a - b);
-  return (timesMs[timesMs.length >> 1] ?? 0) * 1000;
 }

@@ -162,12 +162,18 @@ export const inferenceConfig = defineConfig('inference', {
   grpcMaxStreamMessages: setting(count(100_000), {
     default: 256,
     description:
-      'Messages of one ModelStreamInfer that may wait for their answers; the caller is held back by flow control.',
+      'Messages of one ModelStreamInfer that may wait for their answers, and with these have about grpcMaxMessageBytes; the caller is held back by flow control.',
   }),
   maxConnections: setting(count(1_000_000), {
     default: 10_000,
     description:
       'Connections that may be open at a time, of HTTP and of gRPC each; further ones are closed at once and counted. An idle one holds some kB.',
+  }),
+  requestTimeoutMs: setting(ms(100), {
+    default: 60_000,
+    unit: 'ms',
+    description:
+      'For a request to arrive whole: over HTTP with its body, over gRPC each message. Who takes nothing of an answer for as long does not get the rest.',
   }),
   maxTimeoutMs: setting(ms(1), {
     default: 60_000,
@@ -192,7 +198,7 @@ export const inferenceConfig = defineConfig('inference', {
     default: 500,
     unit: 'rows',
     description:
-      'Most predictions logged in a second, those of requests and of streams apart; what is more is dropped and counted. It bounds what the log costs a busy endpoint.',
+      'Most predictions logged in a second, those of requests and of streams apart; what is more is dropped and counted. It bounds what the log costs a busy endpoint, of which up to 16 in succession are logged at a time.',
   }),
   predictionLogQueueRows: setting(count(1_000_000), {
     default: 8192,

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { serveEveryWay } from './every-way-under-test.ts';
-import { type InferenceUnderTest, temporaryFolder } from './inference-under-test.ts';
+import { type InferenceUnderTest, serveStatic, temporaryFolder } from './inference-under-test.ts';
 import { identityModel, versionModel } from './models-under-test.ts';
 
 const resources = new AsyncDisposableStack();
@@ -217,4 +218,18 @@ test('a caller that goes away in the middle of its body leaves nothing behind', 
     expect(Number(inFlight), 'none but the scrape itself').toBeLessThanOrEqual(1);
   });
   expect((await inference.post('/v1/endpoints/seven/score', { records: [{ x: 1 }] })).status).toBe(200);
+});
+
+test.each([true, false])('a body that does not come whole in time is refused, with lane: %s', async (lane) => {
+  await using folder = await temporaryFolder();
+  const { dir: path } = await versionModel(folder.path, 7);
+  await using impatient = await serveStatic(folder.path, [{ name: 'seven', path }], { lane, requestTimeoutMs: 300 });
+  const { host, hostname, port } = new URL(impatient.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(
+    `POST /v1/endpoints/seven/score HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"rec`,
+  );
+  const answer = await text(socket);
+  expect(answer).toMatch(/^HTTP\/1.1 408 /);
+  expect(answer).toContain('"code":"REQUEST_TIMEOUT"');
 });

@@ -96,8 +96,8 @@ test('a request with the JSON of the one before is answered as if its JSON were 
 
 test('what the JSON asks for is known with it, and bytes that do not fit it are refused', async () => {
   const rows: Rows = { vector: [1, 2, 3], share: [0.25], other: [7] };
-  const head = headOf(1, { id: 'mine', outputs: [{ name: 'share_out' }] });
-  const expected = { id: 'mine', outputs: [{ name: 'share_out', datatype: 'FP64', shape: [1, 1], data: [0.25] }] };
+  const head = headOf(1, { outputs: [{ name: 'share_out' }] });
+  const expected = { outputs: [{ name: 'share_out', datatype: 'FP64', shape: [1, 1], data: [0.25] }] };
   for (const _ of ['new', 'known', 'known']) {
     const { status, text } = await post(head, tensorsOf(rows));
     expect([status, JSON.parse(text)]).toEqual([200, expect.objectContaining(expected)]);
@@ -116,7 +116,7 @@ test('a head is known by its bytes, for its signature, where nothing but floats 
   const batch = scorer.newBatch();
   expect(takeAsKnown(head, tensors, signature, batch)).toBeUndefined();
   rememberHead(signature, head, readInferRequest(JSON.parse(head.toString()), signature, 10, tensors));
-  expect(takeAsKnown(head, tensors, signature, batch)).toMatchObject({ rows: 2, id: undefined });
+  expect(takeAsKnown(head, tensors, signature, batch)).toMatchObject({ rows: 2 });
   expect(takeAsKnown(Buffer.concat([head, Buffer.from(' ')]), tensors, signature, batch)).toBeUndefined();
   expect(takeAsKnown(head, tensors.subarray(1), signature, batch)).toBeUndefined();
   expect(takeAsKnown(head, tensors, structuredClone(signature), batch)).toBeUndefined();
@@ -131,5 +131,20 @@ test('a head is known by its bytes, for its signature, where nothing but floats 
   const other = structuredClone(signature);
   rememberHead(other, json, readInferRequest(mixed, other, 10, Buffer.alloc(0)));
   expect(takeAsKnown(json, Buffer.alloc(0), other, batch)).toBeUndefined();
+
+  const [named, whole] = [
+    headOf(2, { id: 'mine' }),
+    tensorsOf({ vector: [1, 2, 3, 4, 5, 6], share: [0, 1], other: [7, 8] }),
+  ];
+  rememberHead(signature, named, readInferRequest(JSON.parse(named.toString()), signature, 10, whole));
+  expect(takeAsKnown(named, whole, signature, batch)).toBeUndefined();
   scorer.close();
+});
+
+test('each request has the id that it was sent with', async () => {
+  const tensors = tensorsOf({ vector: [1, 2, 3], share: [0.25], other: [7] });
+  for (const id of ['a', 'b', undefined, 'a', undefined]) {
+    const { status, text } = await post(headOf(1, { id }), tensors);
+    expect([status, JSON.parse(text).id]).toEqual([200, id]);
+  }
 });

@@ -265,6 +265,20 @@ function lcg(seed: number): () => number {
   };
 }
 
+/** A model whose answers are large: a row of one number has `width` floats of four bytes. */
+export async function wideModel(parent: string, width: number): Promise<MadeModel> {
+  const graph = new GraphBuilder();
+  const x = graph.input('x', 'float32', ['N', 1]);
+  const row = float32Tensor(
+    Float32Array.from({ length: width }, (_, i) => i),
+    [1, width],
+  );
+  graph.node('MatMul', [x, graph.constant(row)], { outputs: ['y'] });
+  graph.output('y', 'float32', ['N', width]);
+  const dir = join(parent, 'wide');
+  return { ...(await packageFromOnnx(graph.build(), { dir, examples: [{ x: 1 }] })), dir };
+}
+
 /** A model of about a millisecond a row: products with a matrix that is made in the graph, so that the file is small. */
 export async function slowModel(parent: string): Promise<MadeModel> {
   const width = 1024;

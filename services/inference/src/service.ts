@@ -288,7 +288,7 @@ export function describeApp(): App {
     keep() {},
   });
   const readiness = createReadiness(serving, { ageMs: () => undefined, staleAfterMs: 0 });
-  const counts = { maxRecords: 1, maxExplainedRecords: 1, maxConnections: 1 };
+  const counts = { maxRecords: 1, maxExplainedRecords: 1, maxConnections: 1, requestTimeoutMs: 1 };
   const limits = { logSampleRatio: 0, ...counts, bodyLimitBytes: 1024, lane: false };
   return createApp(limits, { log, registry, serving, readiness, isReady: () => false, observer });
 }
@@ -328,7 +328,13 @@ function withStreams({ ready, checks }: ReadyReport, streams: StreamThreads | un
 
 type AppLimits = Pick<
   InferenceConfig,
-  'logSampleRatio' | 'maxRecords' | 'maxExplainedRecords' | 'bodyLimitBytes' | 'maxConnections' | 'lane'
+  | 'logSampleRatio'
+  | 'maxRecords'
+  | 'maxExplainedRecords'
+  | 'bodyLimitBytes'
+  | 'maxConnections'
+  | 'requestTimeoutMs'
+  | 'lane'
 >;
 
 function createApp(config: AppLimits, parts: AppParts): App {
@@ -342,7 +348,7 @@ function createApp(config: AppLimits, parts: AppParts): App {
     registry,
     ready: () => withKeys(readiness(), access),
     describe: { title: TITLE, description: DESCRIPTION },
-    limits: { maxConnections: config.maxConnections },
+    limits: { maxConnections: config.maxConnections, requestTimeoutMs: config.requestTimeoutMs },
     requestLogRatio: config.logSampleRatio,
   });
   const routes = {

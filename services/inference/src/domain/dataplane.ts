@@ -102,67 +102,123 @@ export class Dataplane {
    *   rests and could not be woken in time
    */
   async score(name: string, read: ReadRows, options: ScoreOptions): Promise<Scored> {
-    const { live: liveSet, shadows, observer } = this.#options;
-    const { door, receivedAtMs, signal, isAlone, sizeBytes = 0 } = options;
-    let endpoint: ServedEndpoint | undefined;
-    let variant: ServedVariant | undefined;
-    let entered: EndpointLimiter | undefined;
-    let acquired: LiveVersion | undefined;
+    // Little is kept while it waits: under load that is most of what the service has in memory.
+    const entered = this.#enter(name, options);
     try {
-      endpoint = this.endpoint(name);
-      const limiter = door === 'kafka' ? undefined : endpoint.limiter; // records wait, and are not refused
-      if (limiter !== undefined) {
-        limiter.enter(receivedAtMs, sizeBytes);
-        entered = limiter;
-      }
-      variant =
-        options.version === undefined ? chooseVariant(endpoint, options.key) : pinnedVariant(endpoint, options.version);
-      const { live, recorder } = variant;
-      if (live === undefined) throw notLoaded(endpoint, variant.version);
-      const deadlineMs = receivedAtMs + this.#timeoutMs(endpoint, options);
-      liveSet.acquire(live);
-      acquired = live;
-      const pending = recorder.statistics;
-      if (live.isResting) {
-        pending.pendingRequests++;
-        try {
-          await liveSet.wake(live, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
-        } finally {
-          pending.pendingRequests--;
-        }
-      }
-      const append = (limiter === undefined ? read : counted(read, limiter))(live.loaded.signature);
+      if (entered.live.isResting) await this.#wake(entered, options);
+      const append = appendBy(entered, read);
+      const rows = await entered.live.loaded.score(append, this.#runOptions(entered, options));
+      entered.variant.recorder.scored(options.door, rows, performance.now() - options.receivedAtMs);
       const explained = options.explained?.();
-      // A record of a stream is its own, and reasons are found by a run of their own.
-      const cache = door === 'kafka' || explained !== undefined ? undefined : variant.cache;
-      const runOptions: RunOptions =
-        signal === undefined
-          ? { deadlineMs, cache, isAlone, pending }
-          : { deadlineMs, signal, cache, isAlone, pending };
-      const rows = await live.loaded.score(append, runOptions);
-      recorder.scored(door, rows, performance.now() - receivedAtMs);
-      const scored: Scored =
-        explained === undefined
-          ? { endpoint, variant, rows }
-          : { endpoint, variant, rows, explanations: await live.loaded.explain(explained, runOptions) };
-      if (endpoint.shadows.length > 0) shadows?.offer({ endpoint, variant, read, rows, sizeBytes });
+      const scored =
+        explained === undefined ? scoredOf(entered, rows) : await this.#explain(entered, rows, explained, options);
+      this.#offer(scored, read, options);
       return scored;
     } catch (thrown) {
-      const error = AssayError.from(thrown);
-      if (error instanceof LimitReached) observer.limited(name, error.limit);
-      if (variant === undefined) observer.refused(endpoint?.endpoint.name, error.code);
-      else variant.recorder.failed(error.code);
-      throw error;
+      throw this.#failed(AssayError.from(thrown), name, entered);
     } finally {
-      if (acquired !== undefined) liveSet.release(acquired);
-      entered?.leave();
+      this.#options.live.release(entered.live);
+      entered.limiter?.leave();
     }
+  }
+
+  /** Lets the request in and chooses who answers it, whose version stays loaded until it is released. */
+  #enter(name: string, { door, key, version, receivedAtMs, sizeBytes = 0 }: ScoreOptions): Entered {
+    let endpoint: ServedEndpoint | undefined;
+    let variant: ServedVariant | undefined;
+    let limiter: EndpointLimiter | undefined;
+    try {
+      endpoint = this.endpoint(name);
+      const asked = door === 'kafka' ? undefined : endpoint.limiter; // records wait, and are not refused
+      if (asked !== undefined) {
+        asked.enter(receivedAtMs, sizeBytes);
+        limiter = asked;
+      }
+      variant = version === undefined ? chooseVariant(endpoint, key) : pinnedVariant(endpoint, version);
+      const { live } = variant;
+      if (live === undefined) throw notLoaded(endpoint, variant.version);
+      this.#options.live.acquire(live);
+      return { endpoint, variant, live, limiter };
+    } catch (thrown) {
+      limiter?.leave();
+      throw this.#failed(AssayError.from(thrown), name, { endpoint, variant });
+    }
+  }
+
+  async #wake({ live, variant, endpoint }: Entered, options: ScoreOptions): Promise<void> {
+    const { signal, receivedAtMs } = options;
+    const deadlineMs = receivedAtMs + this.#timeoutMs(endpoint, options);
+    const pending = variant.recorder.statistics;
+    pending.pendingRequests++;
+    try {
+      await this.#options.live.wake(live, signal === undefined ? { deadlineMs } : { deadlineMs, signal });
+    } finally {
+      pending.pendingRequests--;
+    }
+  }
+
+  /** After the request was read: whether it asks for reasons is in it. */
+  #runOptions({ endpoint, variant }: Entered, options: ScoreOptions): RunOptions {
+    const { door, receivedAtMs, signal, isAlone, explained } = options;
+    const deadlineMs = receivedAtMs + this.#timeoutMs(endpoint, options);
+    // A record of a stream is its own, and reasons are found by a run of their own.
+    const cache = door === 'kafka' || explained?.() !== undefined ? undefined : variant.cache;
+    const pending = variant.recorder.statistics;
+    return signal === undefined
+      ? { deadlineMs, cache, isAlone, pending }
+      : { deadlineMs, signal, cache, isAlone, pending };
+  }
+
+  async #explain(
+    entered: Entered,
+    rows: ScoredRows,
+    explained: readonly unknown[],
+    options: ScoreOptions,
+  ): Promise<Scored> {
+    const explanations = await entered.live.loaded.explain(explained, this.#runOptions(entered, options));
+    return { ...scoredOf(entered, rows), explanations };
+  }
+
+  #offer({ endpoint, variant, rows }: Scored, read: ReadRows, { sizeBytes = 0 }: ScoreOptions): void {
+    if (endpoint.shadows.length > 0) this.#options.shadows?.offer({ endpoint, variant, read, rows, sizeBytes });
+  }
+
+  /** Counts what came to nothing. */
+  #failed(error: AssayError, name: string, { endpoint, variant }: Chosen): AssayError {
+    const { observer } = this.#options;
+    if (error instanceof LimitReached) observer.limited(name, error.limit);
+    if (variant === undefined) observer.refused(endpoint?.endpoint.name, error.code);
+    else variant.recorder.failed(error.code);
+    return error;
   }
 
   #timeoutMs({ endpoint }: ServedEndpoint, { door, timeoutMs = endpoint.defaultTimeoutMs }: ScoreOptions): number {
     const limitMs = door === 'kafka' ? undefined : endpoint.limits?.timeoutMs;
     return Math.min(timeoutMs, this.#options.maxTimeoutMs, limitMs ?? Number.POSITIVE_INFINITY);
   }
+}
+
+/** What is known so far of who answers a request. */
+interface Chosen {
+  readonly endpoint: ServedEndpoint | undefined;
+  readonly variant: ServedVariant | undefined;
+}
+
+/** A request from the choice of its variant until it is answered. */
+interface Entered extends Chosen {
+  readonly endpoint: ServedEndpoint;
+  readonly variant: ServedVariant;
+  readonly live: LiveVersion;
+  /** Of an endpoint that has limits. */
+  readonly limiter: EndpointLimiter | undefined;
+}
+
+function appendBy({ live, limiter }: Entered, read: ReadRows): AppendRows {
+  return (limiter === undefined ? read : counted(read, limiter))(live.loaded.signature);
+}
+
+function scoredOf({ endpoint, variant }: Entered, rows: ScoredRows): Scored {
+  return { endpoint, variant, rows };
 }
 
 /** The same rows, which the endpoint's limits are asked for once they are counted. */

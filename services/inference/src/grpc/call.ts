@@ -3,17 +3,12 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { AssayError } from '@assay/contracts';
 import { type ArrivedRequest, authorizationsOf, type Caller, type Exchange, type RouteNeeds } from '@assay/http';
-import {
-  ACCEPTED_ENCODINGS,
-  compress,
-  decompress,
-  type Encoding,
-  isWorthCompressing,
-  readEncoding,
-} from './compression.ts';
+import { ACCEPTED_ENCODINGS, compress, type Encoding, isWorthCompressing, readEncoding } from './compression.ts';
 import { readTimeoutMs } from './deadline.ts';
-import { frame, MessageReader, PREFIX_BYTES } from './framing.ts';
+import { frame, PREFIX_BYTES } from './framing.ts';
+import { Inbox } from './inbox.ts';
 import type { Method, StreamCall, StreamHandler, UnaryMethod } from './method.ts';
+import { Outbox, PIECE_BYTES } from './outbox.ts';
 import { errorTrailers, OK_TRAILERS, type Trailers } from './status.ts';
 
 /** What calls share. */
@@ -21,13 +16,14 @@ export interface CallOwner {
   readonly exchange: Exchange;
   readonly methods: ReadonlyMap<string, Method>;
   readonly maxMessageBytes: number;
-  /** Makes room for bytes of messages that are not whole yet, or gives it back. @throws OVERLOADED */
-  hold(bytes: number): void;
+  /** Makes room for bytes of messages that are not whole yet and of answers that wait, or gives it back. @throws OVERLOADED */
+  readonly hold: (bytes: number) => void;
   forget(call: Call): void;
 }
 
 const CONTENT_TYPE = /^application\/grpc(\+proto)?(;|$)/;
-const { HTTP2_HEADER_PATH, HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY, NGHTTP2_NO_ERROR, NGHTTP2_CANCEL } = constants;
+const { HTTP2_HEADER_PATH, HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY } = constants;
+const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM } = constants;
 
 export class Call implements StreamCall {
   readonly head: ArrivedRequest;
@@ -35,13 +31,15 @@ export class Call implements StreamCall {
   timeoutMs: number | undefined;
   readonly #stream: ServerHttp2Stream;
   readonly #owner: CallOwner;
-  #reader: MessageReader;
   readonly #gone = new AbortController();
   #route = 'unmatched';
   #caller: Caller | null = null;
   #encoding: Encoding = 'identity';
+  #inbox: Inbox | undefined;
+  /** Of a method that gives many messages, or of one large one. */
+  #outbox: Outbox | undefined;
+  /** Of a method that takes many messages. */
   #handler: StreamHandler | undefined;
-  #heldBytes = 0;
   /** A message was taken, of a method that takes one. */
   #isTaken = false;
   #isPumping = false;
@@ -59,7 +57,6 @@ export class Call implements StreamCall {
   ) {
     this.#owner = owner;
     this.#stream = stream;
-    this.#reader = new MessageReader(0);
     const host = headers[HTTP2_HEADER_AUTHORITY] ?? headers.host;
     this.head = {
       id: owner.exchange.requestId(headers),
@@ -84,7 +81,7 @@ export class Call implements StreamCall {
 
   /** Whether ending it now takes nothing from its caller. */
   get isQuiet(): boolean {
-    return this.#handler?.isQuiet === true && !this.#isPumping && this.#reader.heldBytes === 0;
+    return this.#handler?.isQuiet === true && !this.#isPumping && this.#inbox?.heldBytes === 0;
   }
 
   get isAnswered(): boolean {
@@ -99,22 +96,24 @@ export class Call implements StreamCall {
   send(framed: Buffer): void {
     if (this.#answeredAtMs !== undefined || this.#stream.destroyed) return;
     if (!this.#stream.headersSent) this.#respond();
-    this.#stream.write(framed);
+    try {
+      this.#outbox?.send(framed);
+    } catch (error) {
+      this.#abandon(AssayError.from(error), NGHTTP2_ENHANCE_YOUR_CALM);
+    }
   }
 
   finish(error?: AssayError): void {
     if (this.#answeredAtMs !== undefined) return;
-    this.#answeredAtMs = performance.now();
     const stream = this.#stream;
-    this.#count(error);
-    this.#drop();
+    this.#settle(error);
     this.#gone.abort(GONE);
     if (stream.destroyed) return;
     const trailers = error === undefined ? OK_TRAILERS : errorTrailers(error);
     if (stream.headersSent || error === undefined) {
       if (!stream.headersSent) this.#respond();
       this.#trailers = trailers;
-      stream.end();
+      (this.#outbox ?? stream).end();
     } else {
       stream.respond({ ...this.#responseHeaders(error), ...trailers }, { endStream: true });
     }
@@ -123,20 +122,35 @@ export class Call implements StreamCall {
   /** Ends what has taken too long. */
   checkTimes(nowMs: number): void {
     const { requestTimeoutMs } = this.#owner.exchange.limits;
-    if (this.#answeredAtMs !== undefined) {
-      const sinceMs = nowMs - this.#answeredAtMs;
-      if (sinceMs > requestTimeoutMs) this.#stream.close(NGHTTP2_CANCEL);
-      // What it still sends is of no use to anybody. Not at once: a reset overtakes the answer.
-      else if (sinceMs > STILL_SENDING_MS && !this.#hasEnded) this.#stream.close(NGHTTP2_NO_ERROR);
-    } else if (this.timeoutMs !== undefined && nowMs - this.arrivedAtMs > this.timeoutMs) {
+    if (this.#answeredAtMs !== undefined) this.#checkTaken(this.#answeredAtMs, nowMs);
+    else if (this.timeoutMs !== undefined && nowMs - this.arrivedAtMs > this.timeoutMs) {
       this.finish(new AssayError('DEADLINE_EXCEEDED', 'the deadline passed before there was an answer'));
-    } else if (this.#handler === undefined && !this.#isTaken && nowMs - this.arrivedAtMs > requestTimeoutMs) {
+    } else if (nowMs - this.#messageSinceMs(nowMs) > requestTimeoutMs) {
       this.finish(new AssayError('REQUEST_TIMEOUT', `the message did not arrive within ${requestTimeoutMs} ms`));
+    } else if (this.#outbox?.isFull === true && nowMs - this.#outbox.movedAtMs > requestTimeoutMs) {
+      const error = new AssayError('CANCELLED', `nothing of the answers was taken for ${requestTimeoutMs} ms`);
+      this.#abandon(error, NGHTTP2_CANCEL); // a status would wait behind the answers
     }
   }
 
+  #checkTaken(answeredAtMs: number, nowMs: number): void {
+    const stream = this.#stream;
+    const sinceMs = nowMs - Math.max(answeredAtMs, this.#outbox?.movedAtMs ?? 0);
+    if (!stream.writableFinished) {
+      if (sinceMs > this.#owner.exchange.limits.requestTimeoutMs) stream.close(NGHTTP2_CANCEL);
+    }
+    // What it still sends is of no use to anybody. Not at once: a reset overtakes the answer.
+    else if (sinceMs > STILL_SENDING_MS && !this.#hasEnded) stream.close(NGHTTP2_NO_ERROR);
+  }
+
+  /** When the message began that is arriving. A handler may wait for the next one for as long as it likes. */
+  #messageSinceMs(nowMs: number): number {
+    if (this.#handler === undefined) return this.#isTaken ? nowMs : this.arrivedAtMs;
+    return this.#inbox?.arrivingSinceMs(nowMs, !this.#isPumping) ?? nowMs;
+  }
+
   #begin(): void {
-    const { exchange, methods } = this.#owner;
+    const { exchange, methods, hold } = this.#owner;
     const { head } = this;
     const { headers, url } = head;
     if (head.method !== 'POST' || !CONTENT_TYPE.test(headers['content-type'] ?? '')) {
@@ -151,10 +165,15 @@ export class Call implements StreamCall {
     this.#caller = exchange.checkCaller(head, { access: method.access });
     this.timeoutMs = readTimeoutMs(headers['grpc-timeout']);
     this.#encoding = readEncoding(headers['grpc-encoding']);
-    this.#reader = new MessageReader(this.#maxMessageBytes(method));
-    if (method.kind === 'stream') this.#handler = method.open(this);
+    const maxMessageBytes = this.#maxMessageBytes(method);
+    const inbox = new Inbox({ encoding: this.#encoding, maxMessageBytes, hold });
+    this.#inbox = inbox;
     const stream = this.#stream;
-    stream.on('data', (chunk: Buffer) => this.#received(chunk, method));
+    if (method.kind === 'stream') {
+      this.#outbox = new Outbox(stream, hold);
+      this.#handler = method.open(this);
+    }
+    stream.on('data', (chunk: Buffer) => this.#received(chunk, inbox, method));
     stream.once('end', () => this.#ended(method));
   }
 
@@ -163,44 +182,47 @@ export class Call implements StreamCall {
     return access === 'public' ? PUBLIC_MESSAGE_BYTES : this.#owner.maxMessageBytes;
   }
 
-  #received(chunk: Buffer, method: Method): void {
+  #received(chunk: Buffer, inbox: Inbox, method: Method): void {
     if (this.#answeredAtMs !== undefined) return;
     try {
-      this.#reader.push(chunk);
-      if (method.kind === 'unary') this.#takeOne(method);
-      else void this.#pump(method);
-      this.#account();
+      inbox.push(chunk);
+      if (method.kind === 'unary') this.#takeOne(inbox, method);
+      else void this.#pump();
+      if (this.#answeredAtMs === undefined) inbox.count();
     } catch (error) {
       this.finish(AssayError.from(error));
     }
   }
 
-  /** Bytes that wait for the rest of their message are counted, over all calls. */
-  #account(): void {
-    const held = this.#reader.heldBytes;
-    if (held === this.#heldBytes || this.#answeredAtMs !== undefined) return;
-    this.#owner.hold(held - this.#heldBytes);
-    this.#heldBytes = held;
+  /** It is answered: what is counted of it, and what has come of messages, which nobody will read. */
+  #settle(error: AssayError | undefined): void {
+    this.#answeredAtMs = performance.now();
+    this.#count(error);
+    this.#inbox?.drop();
   }
 
-  #drop(): void {
-    this.#owner.hold(-this.#heldBytes);
-    this.#heldBytes = 0;
+  /** Ends it without what its caller has not taken yet. */
+  #abandon(error: AssayError, resetCode: number): void {
+    this.#settle(error);
+    this.#gone.abort(GONE);
+    this.#outbox?.drop();
+    this.#stream.close(resetCode);
   }
 
-  #takeOne(method: UnaryMethod): void {
-    const message = this.#isTaken ? undefined : this.#reader.next();
+  #takeOne(inbox: Inbox, method: UnaryMethod): void {
+    const message = this.#isTaken ? undefined : inbox.next();
     if (message !== undefined) this.#isTaken = true;
-    if (this.#isTaken && this.#reader.heldBytes > 0) {
+    if (this.#isTaken && inbox.heldBytes > 0) {
       throw new AssayError('INVALID_ARGUMENT', 'the call has more than the one message that it takes');
     }
     if (message === undefined) return;
-    if (message.isCompressed) {
-      decompress(message.bytes, this.#encoding, this.#maxMessageBytes(method)).then(
-        (bytes) => this.#answer(method, bytes),
+    const bytes = inbox.read(message);
+    if (bytes instanceof Promise) {
+      bytes.then(
+        (whole) => this.#answer(method, whole),
         (error: unknown) => this.finish(AssayError.from(error)),
       );
-    } else this.#answer(method, message.bytes);
+    } else this.#answer(method, bytes);
   }
 
   #answer(method: UnaryMethod, message: Buffer): void {
@@ -228,10 +250,14 @@ export class Call implements StreamCall {
 
   #end(framed: Buffer): void {
     if (this.#answeredAtMs !== undefined) return;
-    this.#answeredAtMs = performance.now();
-    this.#count(undefined);
-    this.#drop();
     const stream = this.#stream;
+    if (framed.length > PIECE_BYTES && !stream.destroyed) {
+      this.#outbox = new Outbox(stream, this.#owner.hold); // whoever is slow to take it holds that much
+      this.send(framed);
+      this.finish();
+      return;
+    }
+    this.#settle(undefined);
     if (stream.destroyed) return;
     this.#trailers = OK_TRAILERS;
     this.#respond();
@@ -239,22 +265,22 @@ export class Call implements StreamCall {
   }
 
   /** Gives the handler one message after another, as fast as it answers and the caller reads. */
-  async #pump(method: Method): Promise<void> {
-    const handler = this.#handler;
-    if (this.#isPumping || handler === undefined) return;
+  async #pump(): Promise<void> {
+    const [inbox, handler] = [this.#inbox, this.#handler];
+    if (this.#isPumping || inbox === undefined || handler === undefined) return;
     this.#isPumping = true;
     try {
       for (;;) {
-        const message = this.#reader.next();
+        const message = inbox.next();
         if (message === undefined || this.#answeredAtMs !== undefined) break;
-        const { bytes, isCompressed } = message;
-        const whole = isCompressed ? decompress(bytes, this.#encoding, this.#maxMessageBytes(method)) : bytes;
-        const wait = handler.message(whole instanceof Promise ? await this.#paused(whole) : whole);
+        const bytes = inbox.read(message);
+        const wait = handler.message(bytes instanceof Promise ? await this.#paused(bytes) : bytes);
         if (wait !== undefined) await this.#paused(wait);
-        if (this.#stream.writableNeedDrain) await this.#paused(drained(this.#stream, this.signal));
+        if (this.#outbox?.isFull) await this.#paused(this.#outbox.taken(this.signal));
       }
-      this.#account();
-      if (this.#hasEnded && this.#answeredAtMs === undefined) this.#endHandler(handler);
+      if (this.#answeredAtMs !== undefined) return;
+      inbox.count();
+      if (this.#hasEnded) this.#endHandler(inbox, handler);
     } catch (error) {
       this.finish(AssayError.from(error));
     } finally {
@@ -274,14 +300,14 @@ export class Call implements StreamCall {
   #ended(method: Method): void {
     this.#hasEnded = true;
     if (this.#answeredAtMs !== undefined || this.#stream.aborted) return;
-    if (method.kind === 'stream') void this.#pump(method);
+    if (method.kind === 'stream') void this.#pump();
     else if (!this.#isTaken) {
       this.finish(new AssayError('INVALID_ARGUMENT', 'the call ended without the one message that it takes'));
     }
   }
 
-  #endHandler(handler: StreamHandler): void {
-    if (this.#reader.heldBytes > 0) throw new AssayError('INVALID_ARGUMENT', 'the call ended within a message');
+  #endHandler(inbox: Inbox, handler: StreamHandler): void {
+    if (inbox.heldBytes > 0) throw new AssayError('INVALID_ARGUMENT', 'the call ended within a message');
     handler.ended();
   }
 
@@ -313,12 +339,10 @@ export class Call implements StreamCall {
 
   #closed(): void {
     this.#owner.forget(this);
-    if (this.#answeredAtMs === undefined) {
-      this.#answeredAtMs = performance.now();
-      this.#count(new AssayError('CANCELLED', 'the caller went away before there was an answer'));
-      this.#drop();
-      this.#gone.abort(GONE);
-    }
+    this.#outbox?.drop();
+    if (this.#answeredAtMs !== undefined) return;
+    this.#settle(new AssayError('CANCELLED', 'the caller went away before there was an answer'));
+    this.#gone.abort(GONE);
   }
 }
 
@@ -327,16 +351,3 @@ const PUBLIC_MESSAGE_BYTES = 16 * 1024;
 
 /** Made once: an error of its own for each call would cost more than many a call. */
 const GONE = new AssayError('CANCELLED', 'the call has ended');
-
-function drained(stream: ServerHttp2Stream, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      stream.off('drain', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    stream.on('drain', done);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
-}

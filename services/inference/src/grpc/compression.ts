@@ -2,12 +2,14 @@
 import { promisify } from 'node:util';
 import { deflate, gunzip, gzip, inflate } from 'node:zlib';
 import { AssayError } from '@assay/contracts';
+import { ProtocolError } from './status.ts';
 
 export type Encoding = 'identity' | 'gzip' | 'deflate';
 
 export const ACCEPTED_ENCODINGS = 'identity,gzip,deflate';
 /** Smaller answers are sent as they are. */
 const WORTH_BYTES = 1024;
+const STATUS_INTERNAL = 13;
 
 /** @throws UNIMPLEMENTED for one that is not spoken, as the protocol says */
 export function readEncoding(header: string | string[] | undefined): Encoding {
@@ -22,10 +24,14 @@ export function readEncoding(header: string | string[] | undefined): Encoding {
 const decompressors = { gzip: promisify(gunzip), deflate: promisify(inflate) };
 const compressors = { gzip: promisify(gzip), deflate: promisify(deflate) };
 
-/** @throws INVALID_ARGUMENT; PAYLOAD_TOO_LARGE when it would grow beyond `maxBytes` */
+/**
+ * @throws INVALID_ARGUMENT, with the status INTERNAL where no encoding was named, as the protocol says; PAYLOAD_TOO_LARGE
+ * when it would grow beyond `maxBytes`
+ */
 export async function decompress(bytes: Buffer, encoding: Encoding, maxBytes: number): Promise<Buffer> {
   if (encoding === 'identity') {
-    throw new AssayError('INVALID_ARGUMENT', 'a message is compressed, and no grpc-encoding says how');
+    const message = 'a message has the Compressed-Flag, and no grpc-encoding says how it is compressed';
+    throw new ProtocolError(STATUS_INTERNAL, 'INVALID_ARGUMENT', message);
   }
   try {
     return await decompressors[encoding](bytes, { maxOutputLength: maxBytes });

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { decompress, readEncoding } from './compression.ts';
 import { readTimeoutMs } from './deadline.ts';
 import { frame, MessageReader } from './framing.ts';
-import { encodeMessage, errorTrailers } from './status.ts';
+import { encodeMessage, errorTrailers, ProtocolError } from './status.ts';
 
 function readAll(reader: MessageReader): string[] {
   const found: string[] = [];
@@ -110,6 +110,14 @@ describe('a status', () => {
       }),
     );
     expect(encodeMessage('50 % of Zürich\n')).toBe('50 %25 of Z%C3%BCrich%0A');
+  });
+
+  test('is the one that the protocol wants where that is another than our code has', () => {
+    expect(errorTrailers(new ProtocolError(13, 'INVALID_ARGUMENT', 'no'))).toEqual({
+      'grpc-status': '13',
+      'grpc-message': 'no',
+      'assay-error-code': 'INVALID_ARGUMENT',
+    });
   });
 
   test('says which of our codes it is and when to come back', () => {

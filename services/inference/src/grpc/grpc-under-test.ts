@@ -10,6 +10,8 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
+import { type Flags, type InferenceUnderTest, serveStatic, temporaryFolder } from '../inference-under-test.ts';
+import { identityModel, slowModel, treeModel, versionModel } from '../models-under-test.ts';
 import { frame, MessageReader } from './framing.ts';
 import { ModelInferRequestSchema, ModelInferResponseSchema } from './gen/inference/inference_pb.ts';
 
@@ -153,4 +155,30 @@ export function floatRequest(model: string, values: readonly number[], id = '') 
       { name: 'x', datatype: 'FP32', shape: [BigInt(values.length), 1n], contents: { fp32Contents: [...values] } },
     ],
   };
+}
+
+/** @param series its name and labels, as a scrape has them; 0 where there is none yet */
+export async function metricOf({ get }: Pick<InferenceUnderTest, 'get'>, series: RegExp): Promise<number> {
+  const { text } = await get('/metrics');
+  return Number(new RegExp(`^${series.source} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+}
+
+const MODELS = {
+  three: (dir: string) => versionModel(dir, 3),
+  identity: identityModel,
+  trees: (dir: string) => treeModel(dir),
+  slow: slowModel,
+};
+
+/** The service with some models, under their names here, and small limits; and a client of its door. */
+export async function startDoor(
+  resources: AsyncDisposableStack,
+  names: readonly (keyof typeof MODELS)[],
+  flags: Flags = {},
+): Promise<{ readonly inference: InferenceUnderTest; readonly client: GrpcClient }> {
+  const { path: dir } = resources.use(await temporaryFolder());
+  const models = await Promise.all(names.map(async (name) => ({ name, path: (await MODELS[name](dir)).dir })));
+  const limits = { maxRecords: 100, grpcMaxMessageBytes: 100_000, grpcMaxStreamMessages: 8, maxBatchRows: 32 };
+  const inference = resources.use(await serveStatic(dir, models, { grpcPort: 0, ...limits, ...flags }));
+  return { inference, client: resources.use(grpcClient(inference.service.addresses.grpc)) };
 }

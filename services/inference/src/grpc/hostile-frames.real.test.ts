@@ -7,29 +7,24 @@ import { type InferenceProcess, startInference } from '../process-under-test.ts'
 import { startRegistry } from '../registry-under-test.ts';
 import { ModelInferRequestSchema } from './gen/inference/inference_pb.ts';
 import { floatRequest, framed, type GrpcClient, grpcClient, INFER, STREAM_INFER } from './grpc-under-test.ts';
-import { FRAME, headerBlock, type RawPeer, rawFrame, rawPeer } from './raw-frames-under-test.ts';
+import {
+  callFields,
+  END_HEADERS,
+  END_STREAM,
+  FRAME,
+  headerBlock,
+  openFrame,
+  type RawPeer,
+  rawFrame,
+  rawPeer,
+} from './raw-frames-under-test.ts';
 
-const [ACK, END_STREAM, END_HEADERS] = [1, 1, 4];
+const ACK = 1;
 const MAX_STREAMS = 4;
 const MEBIBYTE = 1024 * 1024;
 /** Of the server, which is a process of its own: heap that grows under any load. A hundred thousand streams would be more. */
 const MAX_GROWTH_BYTES = 96 * MEBIBYTE;
 const within = { timeout: 20_000, interval: 20 };
-
-function callFields(path: string): [string, string][] {
-  return [
-    [':method', 'POST'],
-    [':scheme', 'http'],
-    [':path', path],
-    [':authority', 'localhost'],
-    ['content-type', 'application/grpc'],
-    ['te', 'trailers'],
-  ];
-}
-
-function openFrame(stream: number, path = INFER): Buffer {
-  return rawFrame(FRAME.headers, END_HEADERS, stream, headerBlock(callFields(path)));
-}
 
 describe('the gRPC port, against frames that no client sends', () => {
   const resources = new AsyncDisposableStack();
@@ -74,7 +69,7 @@ describe('the gRPC port, against frames that no client sends', () => {
   test('answers calls of hand-made frames, where nothing is wrong with them', async () => {
     await using peer = await connect();
     const message = framed(ModelInferRequestSchema, floatRequest('three', [1]));
-    await peer.send(Buffer.concat([openFrame(1), rawFrame(FRAME.data, END_STREAM, 1, message)]));
+    await peer.send(Buffer.concat([openFrame(1, INFER), rawFrame(FRAME.data, END_STREAM, 1, message)]));
     const trailers = () =>
       peer.frames.filter(({ type, flags }) => type === FRAME.headers && (flags & END_STREAM) !== 0);
     await vi.waitFor(() => expect(trailers()).toHaveLength(1), within);
@@ -113,7 +108,7 @@ describe('the gRPC port, against frames that no client sends', () => {
     const pairs = (i: number) =>
       Buffer.concat(
         Array.from({ length: 250 }, (_, n) => 2 * (250 * i + n) + 1).flatMap((stream) => [
-          openFrame(stream),
+          openFrame(stream, INFER),
           rawFrame(FRAME.reset, 0, stream, cancel),
         ]),
       );
@@ -160,7 +155,7 @@ describe('the gRPC port, against frames that no client sends', () => {
 
   test('lets a flood of empty DATA cost its own connection only', async () => {
     await using peer = await connect();
-    await peer.send(openFrame(1));
+    await peer.send(openFrame(1, INFER));
     const before = inference.usage().residentBytes;
     const many = Buffer.concat(Array.from({ length: 1000 }, () => rawFrame(FRAME.data, 0, 1)));
     for (let i = 0; i < 100; i++) await peer.send(many);

@@ -11,29 +11,46 @@ import { readInferRequest, type WireInferRequest } from './read-infer-request.ts
 import { readRoutingKey } from './routing-key.ts';
 import type { PlannedMessage } from './write-infer-response.ts';
 
+/** Of one stream: what may wait in it before its caller is held back. */
+export interface StreamBounds {
+  readonly maxMessages: number;
+  /** Of messages without an answer, the answers that are expected to them, and answers before which one is missing. */
+  readonly maxBytes: number;
+}
+
 /** A place in the order of answers. */
 interface Slot {
   answer: Buffer | undefined;
 }
 
-export function inferStreamMethod(infer: Infer, maxInFlight: number): StreamMethod {
-  return { kind: 'stream', access: 'score', open: (call) => new InferStream(infer, maxInFlight, call) };
+/** How much of `maxBytes` an answer is taken for before there was one. */
+const FIRST_SHARE = 1 / 16;
+/** How fast a large answer is forgotten among smaller ones. */
+const FORGOTTEN_SHARE = 1 / 8;
+
+export function inferStreamMethod(infer: Infer, bounds: StreamBounds): StreamMethod {
+  return { kind: 'stream', access: 'score', open: (call) => new InferStream(infer, bounds, call) };
 }
 
 class InferStream implements StreamHandler {
   readonly #infer: Infer;
-  readonly #maxInFlight: number;
+  readonly #bounds: StreamBounds;
   readonly #call: StreamCall;
   readonly #routingKey: string | undefined;
   /** Messages that are not answered yet, in their order. */
   readonly #slots: Slot[] = [];
+  /** Of the messages in `#slots` without an answer, and of the answers there. */
+  #heldBytes = 0;
+  #withoutAnswer = 0;
+  /** What the next answer is taken for: how large it is, is known when it is made. */
+  #expectedBytes: number | undefined;
   #hasEnded = false;
   #isFlushDue = false;
   #makeRoom: (() => void) | undefined;
 
-  constructor(infer: Infer, maxInFlight: number, call: StreamCall) {
+  constructor(infer: Infer, bounds: StreamBounds, call: StreamCall) {
     this.#infer = infer;
-    this.#maxInFlight = maxInFlight;
+    this.#bounds = bounds;
     this.#call = call;
     this.#routingKey = readRoutingKey(call.head.headers);
   }
@@ -45,9 +62,14 @@ class InferStream implements StreamHandler {
   message(bytes: Buffer): Promise<void> | undefined {
     const slot: Slot = { answer: undefined };
     this.#slots.push(slot);
+    this.#heldBytes += bytes.length;
+    this.#withoutAnswer++;
     let request: WireInferRequest | undefined;
     const answered = (answer: Buffer) => {
       slot.answer = answer;
+      this.#heldBytes += answer.length - bytes.length;
+      this.#withoutAnswer--;
+      this.#expectedBytes = Math.max(answer.length, (this.#expectedBytes ?? 0) * (1 - FORGOTTEN_SHARE));
       if (this.#isFlushDue) return;
       this.#isFlushDue = true;
       // After the promises of the other rows of the batch: their answers go with this one.
@@ -60,7 +82,7 @@ class InferStream implements StreamHandler {
     } catch (error) {
       failed(error);
     }
-    if (this.#slots.length < this.#maxInFlight) return undefined;
+    if (this.#hasRoom()) return undefined;
     return new Promise((resolve) => {
       this.#makeRoom = resolve;
     });
@@ -69,6 +91,13 @@ class InferStream implements StreamHandler {
   ended(): void {
     this.#hasEnded = true;
     if (this.#slots.length === 0) this.#call.finish();
+  }
+
+  #hasRoom(): boolean {
+    const { maxMessages, maxBytes } = this.#bounds;
+    const expectedBytes = this.#expectedBytes ?? maxBytes * FIRST_SHARE;
+    const promisedBytes = this.#heldBytes + this.#withoutAnswer * expectedBytes;
+    return this.#slots.length < maxMessages && promisedBytes < maxBytes;
   }
 
   /** Each message waits as long as its endpoint says; the deadline of the call ends the call, and with it all of them. */
@@ -89,9 +118,10 @@ class InferStream implements StreamHandler {
     const waiting = this.#slots.findIndex(({ answer }) => answer === undefined);
     const ready = this.#slots.splice(0, waiting === -1 ? this.#slots.length : waiting);
     const answers = ready.flatMap(({ answer }) => answer ?? []);
+    for (const answer of answers) this.#heldBytes -= answer.length;
     const [first] = answers;
     if (first !== undefined) this.#call.send(answers.length === 1 ? first : Buffer.concat(answers));
-    if (this.#slots.length < this.#maxInFlight) this.#makeRoom?.();
+    if (this.#hasRoom()) this.#makeRoom?.();
     if (this.#hasEnded && this.#slots.length === 0) this.#call.finish();
   }
 }

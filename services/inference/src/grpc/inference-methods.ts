@@ -19,15 +19,14 @@ import { statisticsOf } from '../http/oip/statistics.ts';
 import { frame, PREFIX_BYTES, writePrefix } from './framing.ts';
 import * as pb from './gen/inference/inference_pb.ts';
 import { createInfer, type Infer } from './infer.ts';
-import { inferStreamMethod } from './infer-stream.ts';
+import { inferStreamMethod, type StreamBounds } from './infer-stream.ts';
 import type { Method, UnaryMethod } from './method.ts';
 import { readInferRequest } from './read-infer-request.ts';
 import { readRoutingKey } from './routing-key.ts';
 
 export interface InferenceMethodsOptions
   extends Pick<OipRoutesOptions, 'dataplane' | 'convergence' | 'maxRecords' | 'predictions' | 'version' | 'isReady'> {
-  /** Messages of one stream that may wait for their answers. */
-  readonly maxStreamMessages: number;
+  readonly stream: StreamBounds;
 }
 
 /** Who may score a model may see what it takes. */
@@ -67,7 +66,7 @@ export function inferenceMethods(options: InferenceMethodsOptions): Map<string, 
       create(pb.RepositoryIndexResponseSchema, { models: repositoryIndex(convergence.status(), ready) }),
     ),
     [pathOf(service.method.modelInfer), inferMethod(infer)],
-    [pathOf(service.method.modelStreamInfer), inferStreamMethod(infer, options.maxStreamMessages)],
+    [pathOf(service.method.modelStreamInfer), inferStreamMethod(infer, options.stream)],
   ]);
 }
 

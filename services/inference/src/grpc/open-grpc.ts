@@ -10,7 +10,7 @@ import { grpcMetrics } from './metrics.ts';
 import { reflectionMethods } from './reflection.ts';
 import { createGrpcServer } from './server.ts';
 
-export interface OpenGrpcOptions extends Omit<InferenceMethodsOptions, 'maxStreamMessages'> {
+export interface OpenGrpcOptions extends Omit<InferenceMethodsOptions, 'stream'> {
   readonly registry: Registry;
   /** Absent: HTTP/2 in plain text. */
   readonly tls: ServerTls | undefined;
@@ -29,7 +29,10 @@ export function openGrpc(app: App, config: InferenceConfig, options: OpenGrpcOpt
     exchange: exchangeOf(app),
     tls: options.tls,
     methods: new Map([
-      ...inferenceMethods({ ...options, maxStreamMessages: config.grpcMaxStreamMessages }),
+      ...inferenceMethods({
+        ...options,
+        stream: { maxMessages: config.grpcMaxStreamMessages, maxBytes: config.grpcMaxMessageBytes },
+      }),
       ...healthMethods([GRPCInferenceService.typeName, Health.typeName], options.isReady),
       ...reflectionMethods([GRPCInferenceService, Health]),
     ]),
@@ -38,10 +41,12 @@ export function openGrpc(app: App, config: InferenceConfig, options: OpenGrpcOpt
   });
   const { metrics } = createMetrics(grpcMetrics, { registry: options.registry });
   const [connections, calls] = [metrics.connections.bind({}), metrics.calls.bind({})];
+  const heldBytes = metrics.heldBytes.bind({});
   metrics.connections.onScrape(() => connections.set(grpc.connections));
   const refused = metrics.connectionsRefused.bind({});
   grpc.server.on('drop', () => refused.inc());
   metrics.calls.onScrape(() => calls.set(grpc.calls));
+  metrics.heldBytes.onScrape(() => heldBytes.set(grpc.heldBytes));
   return {
     listen: (port) =>
       listenBeside(app, grpc.server, {

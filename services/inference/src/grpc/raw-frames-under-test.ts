@@ -2,7 +2,20 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 
-export const FRAME = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7, continuation: 9 } as const;
+export const FRAME = {
+  data: 0,
+  headers: 1,
+  reset: 3,
+  settings: 4,
+  ping: 6,
+  goaway: 7,
+  windowUpdate: 8,
+  continuation: 9,
+} as const;
+export const END_STREAM = 1;
+export const END_HEADERS = 4;
+/** The identifier of SETTINGS_INITIAL_WINDOW_SIZE. */
+export const INITIAL_WINDOW = 4;
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const HEAD_BYTES = 9;
 
@@ -34,6 +47,30 @@ export function rawFrame(type: number, flags: number, stream: number, payload: B
 /** Header fields as HPACK literals that no table remembers (RFC 7541 §6.2.2). */
 export function headerBlock(fields: Iterable<readonly [name: string, value: string]>): Buffer {
   return Buffer.concat(Array.from(fields, (field) => [Buffer.from([0]), ...field.map(hpackString)]).flat());
+}
+
+/** The header fields of a gRPC call. */
+export function callFields(path: string): [string, string][] {
+  return [
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':path', path],
+    [':authority', 'localhost'],
+    ['content-type', 'application/grpc'],
+    ['te', 'trailers'],
+  ];
+}
+
+/** Begins a gRPC call. */
+export function openFrame(stream: number, path: string): Buffer {
+  return rawFrame(FRAME.headers, END_HEADERS, stream, headerBlock(callFields(path)));
+}
+
+/** Lets the peer send so many bytes more: in a stream, or in all together where it is 0. */
+export function windowFrame(stream: number, bytes: number): Buffer {
+  const payload = Buffer.alloc(4);
+  payload.writeUInt32BE(bytes, 0);
+  return rawFrame(FRAME.windowUpdate, 0, stream, payload);
 }
 
 function hpackString(text: string): Buffer {

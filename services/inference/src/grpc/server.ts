@@ -32,6 +32,8 @@ export interface GrpcServer {
   readonly server: NetServer;
   readonly connections: number;
   readonly calls: number;
+  /** Of messages that are not whole yet, and of answers that callers are slow to take. */
+  readonly heldBytes: number;
   /**
    * Stops without failing a call: GOAWAY → calls under way and those that crossed it → close. Streams end when nothing in
    * them waits for an answer.
@@ -49,7 +51,7 @@ const PING_AFTER_MS = 60_000;
 const PING_TIMEOUT_MS = 20_000;
 const STREAM_WINDOW_BYTES = 256 * 1024;
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
-/** Messages that are not whole yet, of all calls together; some of the largest always fit. */
+/** Messages that are not whole yet and answers that wait, of all calls together; some of the largest always fit. */
 const HELD_MESSAGES = 8;
 const MIN_HELD_BYTES = 256 * 1024 * 1024;
 /** A last stream id that no call has: GOAWAY with it says that an end is near, and refuses none that is on its way. */
@@ -87,9 +89,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     maxMessageBytes,
     hold(bytes) {
       if (bytes > 0 && heldBytes + bytes > maxHeldBytes) {
-        throw new AssayError('OVERLOADED', 'too many large messages arrive at once; try again later', {
-          retryAfterMs: 1000,
-        });
+        const message = 'too many large messages arrive, or wait to be read, at once; try again later';
+        throw new AssayError('OVERLOADED', message, { retryAfterMs: 1000 });
       }
       heldBytes += bytes;
     },
@@ -157,6 +158,9 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
     get calls() {
       return calls.size;
+    },
+    get heldBytes() {
+      return heldBytes;
     },
     async drainAndClose({ drainDelayMs, closeTimeoutMs }) {
       if (drainDelayMs > 0) await delay(drainDelayMs);

@@ -1,5 +1,5 @@
 /** An error as a gRPC status: trailers of the call. */
-import type { AssayError } from '@assay/contracts';
+import { AssayError, type ErrorCode } from '@assay/contracts';
 
 export type Trailers = Readonly<Record<string, string>>;
 
@@ -8,13 +8,26 @@ export const OK_TRAILERS: Trailers = { 'grpc-status': '0' };
 const MAX_MESSAGE_LENGTH = 800;
 
 /**
+ * Where the protocol wants another status than the table has for the code, which says whose fault it is and is what is
+ * counted.
+ */
+export class ProtocolError extends AssayError {
+  readonly grpcStatus: number;
+
+  constructor(grpcStatus: number, code: ErrorCode, message: string) {
+    super(code, message);
+    this.grpcStatus = grpcStatus;
+  }
+}
+
+/**
  * `grpc-status` and `grpc-message`; `assay-error-code`, since several codes of ours are one of gRPC's; and, where it is
  * known, `grpc-retry-pushback-ms`, which gRPC's own retries go by (gRFC A6).
  */
 export function errorTrailers(error: AssayError): Trailers {
   const { code, kind, message, retryAfterMs } = error;
   return {
-    'grpc-status': String(kind.grpcStatus),
+    'grpc-status': String(error instanceof ProtocolError ? error.grpcStatus : kind.grpcStatus),
     'grpc-message': encodeMessage(message),
     'assay-error-code': code,
     ...(retryAfterMs === undefined ? {} : { 'grpc-retry-pushback-ms': String(Math.ceil(retryAfterMs)) }),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { AssayError, type RoutingSnapshot } from '@assay/contracts';
 import type { InputRecord } from '@assay/kafka';
 import type { InputBatch, OutputBatch } from '@assay/scoring';
@@ -215,4 +216,18 @@ test('the id of a prediction is of its pipeline, cluster, topic, partition, offs
     ),
   ];
   expect(new Set([idOf(record), ...others]).size).toBe(others.length + 1);
+});
+
+test('the id of a prediction is as the documentation has it', () => {
+  const [record] = records([{ x: 1 }]);
+  if (record === undefined) throw new Error('one record was made');
+  const idOf = createPredictionIds('p', 'cluster');
+  const at = { ...record, topic: 'in', partition: 3, timestampMs: 1_769_860_800_000 };
+  const source = createHash('sha256').update('["p","cluster","in",3]').digest();
+  for (const offset of [0n, 1n, 1023n, 1024n, 1_048_575n, 1_048_576n, 123_456_789_012n]) {
+    const bits = BigInt(at.timestampMs) * 2n ** 80n + BigInt(`0x${source.toString('hex', 0, 5)}`) * 2n ** 40n + offset;
+    const digits = '0123456789abcdefghjkmnpqrstvwxyz';
+    const text = Array.from({ length: 26 }, (_, i) => digits[Number((bits >> BigInt(5 * (25 - i))) & 31n)]).join('');
+    expect(idOf({ ...at, offset })).toBe(`prd_${text}`);
+  }
 });

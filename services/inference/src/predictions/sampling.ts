@@ -23,17 +23,27 @@ export interface Rate {
   take(wanted: number): number;
 }
 
+/**
+ * What comes faster is taken in runs of so many: a row by itself, now and then, finds nothing of the log's code and memory
+ * in the processor's caches, and costs three times as much.
+ */
+const RUN_ROWS = 16;
+
 /** Up to a second's worth at once, and no more than that a second. */
 export function createRate(perSecond: number): Rate {
+  const runRows = Math.min(RUN_ROWS, perSecond);
   let tokens = perSecond;
+  let isSpent = false;
   let refilledAtMs = performance.now();
   return {
     take(wanted) {
       const nowMs = performance.now();
       tokens = Math.min(perSecond, tokens + ((nowMs - refilledAtMs) * perSecond) / 1000);
       refilledAtMs = nowMs;
+      if (isSpent && tokens < runRows) return 0;
       const taken = Math.min(wanted, Math.floor(tokens));
       tokens -= taken;
+      isSpent = tokens < 1;
       return taken;
     },
   };

@@ -1,22 +1,18 @@
 /** One inference request of the Open Inference Protocol over REST, whichever way it came in. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { AssayError, type Signature } from '@assay/contracts';
+import { AssayError } from '@assay/contracts';
 import { newId } from '@assay/runtime';
 import type { Scored } from '../../domain/dataplane.ts';
 import type { ServedVariant } from '../../domain/routing-table.ts';
+import type { LoggedRequest } from '../../predictions/prediction-log.ts';
 import { recordOfTensors } from '../../predictions/record-of-tensors.ts';
 import { readCaller } from '../caller.ts';
 import { encodeAnswer } from '../content-coding.ts';
 import type { ScoringRoutesOptions } from '../named-routes.ts';
-import { readJson } from '../read-json.ts';
 import { predictionId } from '../score-body.ts';
 import { bodyBytes, type ScoringAnswer, type ScoringRequest } from '../scoring-body.ts';
-import { rememberHead, takeAsKnown } from './known-head.ts';
-import { type InferRequest, readInferRequest, readRawRequest } from './read-infer-request.ts';
-import type { RequestedOutput } from './read-outputs.ts';
-import { scanInferRequest } from './scan-infer-request.ts';
-import { HEADER_LENGTH, splitBody } from './split-body.ts';
-import { takeFloats } from './take-floats.ts';
+import { InferBody } from './infer-body.ts';
+import { HEADER_LENGTH } from './split-body.ts';
 import { type ResponseHead, type WrittenResponse, writeInferResponse } from './write-infer-response.ts';
 
 /** A version pins one of the endpoint's variants. */
@@ -40,62 +36,34 @@ export function createInfer({ dataplane, maxRecords, bodyLimitBytes, predictions
     checkContentType(headers);
     const bytes = bodyBytes(request, bodyLimitBytes);
     const body = bytes instanceof Promise ? await bytes : bytes; // no turn is lost where there is nothing to decode
-    const { json, binary } = splitBody(body, headers);
+    const asked = new InferBody(body, headers, maxRecords);
     const { model, version } = request.params as ModelParams; // of the routes of infer
-    let read: InferRequest | undefined;
-    let readFor: Signature | undefined;
-    let requestId: string | undefined;
-    let requested: readonly RequestedOutput[] | undefined;
-    const readWhole = (signature: Signature): InferRequest => {
-      if (read !== undefined && readFor === signature) return read;
-      readFor = signature;
-      read =
-        binary !== undefined && json.length === 0
-          ? readRawRequest(binary, signature, maxRecords)
-          : readInferRequest(readJson(json, signature), signature, maxRecords, binary);
-      return read;
-    };
     const scored = await dataplane.score(
       model,
-      (signature) => (batch) => {
-        if (binary === undefined) {
-          const scanned = scanInferRequest(body, signature, batch, maxRecords);
-          if (scanned !== undefined) {
-            requestId = scanned.id;
-            return scanned.rows;
-          }
-        } else {
-          const taken = takeAsKnown(json, binary, signature, batch);
-          if (taken !== undefined) {
-            requestId = taken.id;
-            requested = taken.outputs;
-            return taken.rows;
-          }
-        }
-        const request = readWhole(signature);
-        requestId = request.id;
-        requested = request.outputs;
-        if (binary !== undefined && json.length > 0) rememberHead(signature, json, request);
-        return takeFloats(request.inputs, batch) ?? batch.appendTensors(request.inputs);
-      },
+      (signature) => (batch) => asked.append(signature, batch),
       readCaller(request.raw, 'oip', receivedAtMs, { version, sizeBytes: body.length }),
     );
     const id = newId('prd');
-    const drawn = predictions?.draw(scored, body.length);
-    if (drawn !== undefined) {
-      const { traceparent } = headers;
-      drawn.log({
-        door: 'oip',
-        idOf: (row) => predictionId(id, row),
-        recordOf: (row) => {
-          const signature = scored.variant.live?.loaded.signature;
-          return signature === undefined ? undefined : recordOfTensors(signature, readWhole(signature).inputs, row);
-        },
-        traceparentOf: () => traceparent,
-      });
-    }
-    const written = writeInferResponse(headOf(scored), requestId, scored.rows, requested);
+    predictions?.draw(scored, body.length)?.log(loggedRequest(asked, scored, id, headers));
+    const written = writeInferResponse(headOf(scored), asked.requestId, scored.rows, asked.requested);
     return encodeAnswer(headers, answerOf(written, id, scored.rows.cached?.size));
+  };
+}
+
+function loggedRequest(
+  asked: InferBody,
+  scored: Scored,
+  id: string,
+  { traceparent }: IncomingHttpHeaders,
+): LoggedRequest {
+  return {
+    door: 'oip',
+    idOf: (row) => predictionId(id, row),
+    recordOf(row) {
+      const signature = scored.variant.live?.loaded.signature;
+      return signature === undefined ? undefined : recordOfTensors(signature, asked.read(signature).inputs, row);
+    },
+    traceparentOf: () => traceparent,
   };
 }
 
@@ -122,7 +90,8 @@ function answerOf({ json, binary }: WrittenResponse, id: string, cachedRows: num
 function checkContentType(headers: IncomingHttpHeaders): void {
   if (headers[HEADER_LENGTH] !== undefined) return;
   const contentType = headers['content-type'];
-  if (contentType === undefined || /^application\/(json|octet-stream) *(;|$)/i.test(contentType)) return;
+  if (contentType === undefined || contentType === 'application/json') return;
+  if (/^application\/(json|octet-stream) *(;|$)/i.test(contentType)) return;
   throw new AssayError(
     'UNSUPPORTED_MEDIA_TYPE',
     `the content type ${JSON.stringify(contentType)} is not read by this route; send application/json, or binary tensors with the header Inference-Header-Content-Length`,

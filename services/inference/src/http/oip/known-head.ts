@@ -11,7 +11,6 @@ import type { RequestedOutput } from './read-outputs.ts';
 /** What the JSON before the tensors says. */
 interface KnownHead {
   readonly json: Buffer;
-  readonly id: string | undefined;
   readonly rows: number;
   readonly outputs: readonly RequestedOutput[];
   /** In the order of their bytes. */
@@ -30,10 +29,10 @@ const MAX_JSON_BYTES = 4096;
 /** The last one of each signature. */
 const heads = new WeakMap<Signature, KnownHead>();
 
-/** Keeps what the JSON of a request said, where nothing but floats follows it. */
+/** Keeps what the JSON of a request said, where nothing but floats follows it. Who sends ids sends others each time. */
 export function rememberHead(signature: Signature, json: Buffer, { id, inputs, outputs }: InferRequest): void {
   const rows = inputs[0]?.shape[0] ?? 0;
-  if (json.length > MAX_JSON_BYTES || inputs.some(({ shape }) => shape[0] !== rows)) return;
+  if (id !== undefined || json.length > MAX_JSON_BYTES || inputs.some(({ shape }) => shape[0] !== rows)) return;
   const known: KnownInput[] = [];
   let sizeBytes = 0;
   for (const { name, data } of inputs) {
@@ -42,7 +41,7 @@ export function rememberHead(signature: Signature, json: Buffer, { id, inputs, o
     known.push({ name, sizeBytes: data.byteLength });
     sizeBytes += data.byteLength;
   }
-  heads.set(signature, { json: Buffer.from(json), id, rows, outputs, inputs: known, sizeBytes });
+  heads.set(signature, { json: Buffer.from(json), rows, outputs, inputs: known, sizeBytes });
 }
 
 /**
@@ -55,7 +54,7 @@ export function takeAsKnown(
   binary: Buffer,
   signature: Signature,
   batch: InputBatch,
-): Pick<KnownHead, 'id' | 'rows' | 'outputs'> | undefined {
+): Pick<KnownHead, 'rows' | 'outputs'> | undefined {
   const head = heads.get(signature);
   if (head === undefined || head.sizeBytes !== binary.length || !head.json.equals(json)) return undefined;
   let from = 0;
