@@ -298,6 +298,18 @@ test.each<[string, string, string]>([
   expect(await grpcOf(false)).toEqual([[], undefined, []]);
 });
 
+test('stream scoring has a larger young generation than its image, and nothing else sets one', async () => {
+  const pods = podsOf(await render({ preset: 'streaming' }));
+  const optionsOf = (spec: unknown) =>
+    listAt(spec, 'containers', 0, 'env')
+      .filter((each) => at(each, 'name') === 'NODE_OPTIONS')
+      .map((each) => at(each, 'value'));
+  const found = pods
+    .map(({ from, spec }) => [from, optionsOf(spec)] as const)
+    .filter(([, options]) => options.length > 0);
+  expect(found).toEqual([['Deployment/assay-streaming', ['--max-semi-space-size=16']]]);
+});
+
 test('stream scoring runs the pipelines that the values name, and where they name none those of the registry', async () => {
   const settings = async (values: ChartValues) => {
     const objects = await render(values);
