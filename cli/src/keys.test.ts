@@ -139,6 +139,9 @@ describe('assay keys', () => {
     const second = await assay(['keys', 'init', 'keys'], { cwd });
     expect(second.out).toMatch(/: batch\n.*left as they are: admin, inference, training, monitoring, metrics/s);
     expect(await readFile(join(cwd, 'keys', 'admin'), 'utf8')).toBe(texts.get('admin'));
+    const inFile = await assay(['keys', 'init', 'keys/admin/more'], { cwd });
+    expect(inFile.code).toBe(2);
+    expect(inFile.err).toContain('keys/admin/more cannot be written: a part of that path is a file');
   });
 });
 

@@ -25,8 +25,12 @@ export function unreadable(path: string, cause: unknown, what = 'file'): AssayEr
   return new AssayError('INVALID_ARGUMENT', whyUnreadable(cause, path, what), { cause });
 }
 
-/** What the file system threw when `path` was written, as INVALID_ARGUMENT; as it is where another path would not help. */
-export function unwritable(path: string, cause: unknown): unknown {
+/**
+ * What the file system threw when `path` was written, or an error that has it as its cause, as INVALID_ARGUMENT; as it is
+ * where another path would not help.
+ */
+export function unwritable(path: string, thrown: unknown): unknown {
+  const cause = thrown instanceof AssayError ? thrown.cause : thrown;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   const because = (why: string) => new AssayError('INVALID_ARGUMENT', why, { cause });
   switch (code) {
@@ -42,6 +46,6 @@ export function unwritable(path: string, cause: unknown): unknown {
     case 'EROFS':
       return because(`${path} cannot be written by this user, or at all`);
     default:
-      return cause;
+      return thrown;
   }
 }

@@ -142,8 +142,14 @@ describe.each(MODELS)('results of %s', (name) => {
         'assay-prediction-id': json(each).id,
       });
       const [topic, partition, offset] = String(each.headers['assay-source']).split(':');
-      const place = JSON.stringify([name, clusterId, topic, Number(partition), Number(offset)]);
-      expect(json(each).id.slice(-16)).toBe(base32(hash('sha256', place, 'buffer').subarray(0, 10)));
+      const source = hash('sha256', JSON.stringify([name, clusterId, topic, Number(partition)]), 'buffer');
+      const place = Buffer.from(
+        BigInt(offset ?? '')
+          .toString(16)
+          .padStart(10, '0'),
+        'hex',
+      );
+      expect(json(each).id.slice(-16)).toBe(base32(Buffer.concat([source.subarray(0, 5), place])));
       expect(Math.abs((idTimeMs(json(each).id) ?? 0) - Date.now())).toBeLessThan(600_000);
     }
   });

@@ -248,6 +248,9 @@ describe('assay datasets list, show and get', () => {
     await writeFile(join(dir, 'got/flights.parquet'), 'mine');
     const refused = await assay('datasets', 'get', 'flights', '--to', 'got');
     expect([refused.code, refused.err]).toEqual([4, expect.stringContaining('name a folder that is not there yet')]);
+    const inFile = await assay('datasets', 'get', 'flights', '--to', 'got/flights.parquet/in');
+    expect(inFile.code).toBe(2);
+    expect(inFile.err).toContain('got/flights.parquet/in cannot be written: a part of that path is a file');
   });
 
   test('get refuses a content that is damaged in the blob store, and gets it once that is repaired', async () => {

@@ -11,6 +11,7 @@ import {
 import type { Io } from '../io.ts';
 import { facts, instant, json, metric, table } from '../output.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { unwritable } from '../user-files.ts';
 
 /** A registry with more pages than this is looked at in other ways. */
 const MAX_PAGES = 100;
@@ -49,7 +50,9 @@ export async function get(io: Io, which: string, options: TargetOptions & { read
   await using registry = createRegistryClient(await peerOf('registry', io, options));
   const version = await findVersion(registry, which, io.signal);
   const dir = resolve(io.cwd, options.to);
-  await registry.downloadDataset(version, dir, { signal: io.signal });
+  await registry.downloadDataset(version, dir, { signal: io.signal }).catch((thrown: unknown) => {
+    throw unwritable(options.to, thrown);
+  });
   if (options.json) return io.out(json({ ...version, dir }));
   const { datasetName, version: number, fileCount, sizeBytes } = version;
   io.out(`${datasetName} ${number} is in ${dir}: ${filesText(fileCount)}, ${bytesText(sizeBytes)}, digests checked.\n`);

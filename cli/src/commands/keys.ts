@@ -5,6 +5,7 @@ import { type ApiKey, AssayError, nearest, type PrincipalKind, SCOPES, type Scop
 import type { Io } from '../io.ts';
 import { facts, instant, json, table } from '../output.ts';
 import { peerOf, type TargetOptions } from '../targets.ts';
+import { unwritable } from '../user-files.ts';
 
 export interface CreateKeyOptions extends TargetOptions {
   readonly scopes: readonly string[];
@@ -98,7 +99,9 @@ export async function revoke(io: Io, id: string, options: TargetOptions): Promis
 export async function init(io: Io, dir: string, options: { readonly json?: boolean }): Promise<void> {
   const { ensureBootstrapFiles } = await import('@assay/standalone');
   const target = resolve(io.cwd, dir);
-  const files = await ensureBootstrapFiles(target);
+  const files = await ensureBootstrapFiles(target).catch((thrown: unknown) => {
+    throw unwritable(dir, thrown);
+  });
   if (options.json) return io.out(json({ dir: target, ...files }));
   if (files.made.length > 0) io.out(`Made in ${target}: ${files.made.join(', ')}\n`);
   if (files.kept.length > 0) io.out(`There already, and left as they are: ${files.kept.join(', ')}\n`);

@@ -1,6 +1,6 @@
 /** Loading: flag > environment > file > default. What is unknown, mistyped or missing is refused, all of it at once. */
 import { readFileSync } from 'node:fs';
-import { AssayError, type ErrorDetail, explain, matches, nearest } from '@assay/contracts';
+import { AssayError, type ErrorDetail, explain, matches, nearest, whyUnreadable } from '@assay/contracts';
 import type { TSchema } from 'typebox';
 import { type ConfigDefinition, type ConfigOf, describeSchema, environmentName, type Setting } from './config.ts';
 import { Secret } from './secret.ts';
@@ -124,7 +124,7 @@ function fromSecretFile(one: Setting, path: string, source: string): Found {
   try {
     return fromText(one, readFileSync(path, 'utf8').replace(/\r?\n$/, ''), `the file of ${source}`);
   } catch (error) {
-    return { problem: { message: `${source} names ${path}, which cannot be read: ${reasonOf(error)}` } };
+    return { problem: { message: `${source}: ${whyUnreadable(error, path)}` } };
   }
 }
 
@@ -221,9 +221,7 @@ function openFile(path: string | undefined): ConfigFile | undefined {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new AssayError('INVALID_ARGUMENT', `the config file ${path} cannot be read: ${reasonOf(error)}`, {
-      cause: error,
-    });
+    throw new AssayError('INVALID_ARGUMENT', whyUnreadable(error, path, 'config file'), { cause: error });
   }
   const document = readYaml(text, path);
   if (document.value === null) return { document, values: {} };
@@ -275,8 +273,4 @@ function nonEmpty(text: string | undefined): string | undefined {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

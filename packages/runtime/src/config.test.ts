@@ -153,7 +153,7 @@ describe('what is refused', () => {
 
   test('a config file that is missing, or no map', () => {
     expect(refusal(() => loadConfig(inference, { file: join(dir, 'absent.yaml') })).message).toMatch(
-      /^the config file .*absent\.yaml cannot be read/,
+      /^there is no config file .*absent\.yaml$/,
     );
     expect(refusal(() => loadConfig(inference, { file: fileWith('- 1') })).message).toContain(':1: expected sections');
   });
@@ -195,7 +195,7 @@ describe('secrets', () => {
     );
     expect(refusal(() => loadConfig(inference, { env })).message).toContain('set one');
     const absent = { ASSAY_INFERENCE_API_KEY_FILE: join(dir, 'absent') };
-    expect(refusal(() => loadConfig(inference, { env: absent })).message).toContain('cannot be read');
+    expect(refusal(() => loadConfig(inference, { env: absent })).message).toContain('there is no file');
   });
 
   test('are not shown when they are wrong', () => {
