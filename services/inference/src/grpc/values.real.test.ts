@@ -80,7 +80,7 @@ describe('values over gRPC', () => {
       { name: 'hour', datatype: 'INT64', shape: [rows], data: numbers.map((_, i) => i % 24) },
       { name: 'distance', datatype: 'FP64', shape: [rows], data: numbers.map((number) => number * 1000) },
       { name: 'load', datatype: 'FP32', shape: [rows], data: numbers },
-      { name: 'origin', datatype: 'BYTES', shape: [rows], data: numbers.map((_, i) => ['ATL', 'XXX'][i % 2]) },
+      { name: 'origin', datatype: 'BYTES', shape: [rows], data: numbers.map((_, i) => ['ATL', 'ZZZ'][i % 2]) },
       { name: 'holiday', datatype: 'BOOL', shape: [rows], data: numbers.map((_, i) => i % 3 === 0) },
     ];
     const field = {
